@@ -1,0 +1,67 @@
+# pg_webhook: `make help` lists what there is.
+
+PG_CONFIG ?= pg_config
+PREFIX    ?= /usr/local
+PG_MAJORS ?= 15
+PROFILE   ?= release
+CARGO     ?= cargo
+
+TARGET  = $(or $(CARGO_TARGET_DIR),target)
+OUT     = $(TARGET)/$(patsubst dev,debug,$(PROFILE))
+LIB     = $(DESTDIR)$(shell $(PG_CONFIG) --pkglibdir)
+SHARE   = $(DESTDIR)$(shell $(PG_CONFIG) --sharedir)/extension
+MAJOR   = $(shell $(PG_CONFIG) --version | sed 's/PostgreSQL \([0-9]*\).*/\1/')
+VERSION = $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" extension/pg_webhook.control)
+DENY    = $(or $(shell command -v cargo-deny),$(TARGET)/tools/bin/cargo-deny)
+
+# sql/pg_webhook.sql with each \i line replaced by the text of the file that it names.
+SCRIPT = awk '$$1 != "\\i" { print; next } \
+	{ file = "sql/" $$2; while ((got = (getline line < file)) > 0) print line; \
+	  if (got < 0) { print "there is no " file > "/dev/stderr"; exit 1 } }' sql/pg_webhook.sql
+
+.PHONY: help demo up test check bench install install-extension deps
+.DELETE_ON_ERROR:
+
+help: ## This list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 10
+
+demo: | deps ## Build, then show it all on a private Postgres: rows change, signed webhooks arrive (2 min at first)
+	$(CARGO) run --bin demo
+
+up: | deps ## A private Postgres with the extension, and a relay, left running until Ctrl-C
+	$(CARGO) run --bin demo -- up
+
+test: check | deps ## Format, lints, licences, unit tests, integration tests on real Postgres (PG_MAJORS="15 17 18")
+	@for major in $(PG_MAJORS); do \
+		echo "== PostgreSQL $$major"; PG_MAJOR=$$major $(CARGO) test || exit 1; \
+	done
+
+check: $(DENY) | deps ## Only the format, the lints and the licences
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --all-targets -- -D warnings
+	$(CARGO) clippy -p pg_webhook --no-default-features --features pg$(firstword $(PG_MAJORS)) -- -D warnings
+	$(DENY) check bans licenses sources
+	@if $(DENY) fetch db 2>/dev/null; then $(DENY) check advisories; \
+		else echo "advisories: not checked, their database cannot be reached"; fi
+
+bench: | deps ## Deliveries per second, latency and CPU beside a bare HTTP client; writes target/bench/*.json
+	$(CARGO) run --release --bin bench
+
+install: install-extension ## The extension into the Postgres of PG_CONFIG, the relay into PREFIX/bin
+	$(CARGO) build --release -p webhook-relay
+	install -D -m 755 $(TARGET)/release/webhook-relay $(DESTDIR)$(PREFIX)/bin/webhook-relay
+
+install-extension:
+	PGRX_PG_CONFIG_PATH=$(shell command -v $(PG_CONFIG)) \
+		$(CARGO) build --profile $(PROFILE) -p pg_webhook --no-default-features --features pg$(MAJOR)
+	install -d $(LIB) $(SHARE)
+	install -m 755 $(OUT)/libpg_webhook.so $(LIB)/pg_webhook.so
+	install -m 644 extension/pg_webhook.control $(wildcard sql/upgrade/*.sql) $(SHARE)
+	$(SCRIPT) > $(SHARE)/pg_webhook--$(VERSION).sql
+
+deps:
+	@sh tests/support/deps.sh $(firstword $(PG_MAJORS)) $(MAKECMDGOALS)
+
+$(TARGET)/tools/bin/cargo-deny: | deps
+	@echo "Building cargo-deny, once: this takes two minutes or more."
+	$(CARGO) install cargo-deny --version 0.20.2 --locked --root $(TARGET)/tools

@@ -1,0 +1,126 @@
+//! Checks of what users give, for the SQL functions: each returns its argument in normal form or raises 22023.
+
+use std::cell::RefCell;
+
+use pgrx::{JsonB, pg_extern};
+use serde_json::Value;
+use webhook_wire::{
+    event_type::{self, Pattern},
+    filter::Filter,
+    json,
+    options::Options,
+    secret::Secret,
+    target::CheckedUrl,
+};
+
+use crate::{
+    error::{Error, OrRaise},
+    network_text::to_utf8,
+};
+
+#[pg_extern(sql = false)]
+fn _check_url(url: Option<&str>) -> &str {
+    let Some(url) = url else { Error::Missing { argument: "url" }.raise() };
+    CheckedUrl::parse(url).or_raise();
+    url
+}
+
+#[pg_extern(sql = false)]
+fn _check_patterns(events: Option<Vec<Option<String>>>) -> Vec<String> {
+    let Some(events) = events else { Error::Missing { argument: "events" }.raise() };
+    let mut patterns: Vec<String> = Vec::with_capacity(events.len());
+    for pattern in events {
+        let Some(pattern) = pattern else { Error::Missing { argument: "an event pattern" }.raise() };
+        Pattern::parse(&pattern).or_raise();
+        if !patterns.contains(&pattern) {
+            patterns.push(pattern);
+        }
+    }
+    patterns
+}
+
+#[pg_extern(sql = false)]
+fn _check_event_type(kind: Option<&str>) -> &str {
+    let Some(kind) = kind else { Error::Missing { argument: "event type" }.raise() };
+    event_type::check(kind).or_raise();
+    kind
+}
+
+#[pg_extern(sql = false)]
+fn _check_filter(filter_config: Option<JsonB>) -> Option<JsonB> {
+    let filter_config = filter_config?;
+    Filter::parse(&filter_config.0).or_raise();
+    Some(filter_config)
+}
+
+#[pg_extern(sql = false)]
+fn _check_options(options: Option<JsonB>) -> JsonB {
+    let options = options.unwrap_or(JsonB(Value::Object(serde_json::Map::new())));
+    Options::parse(&options.0).or_raise();
+    options
+}
+
+#[pg_extern(sql = false)]
+fn _check_secret(secret: Option<&str>) -> &str {
+    let Some(secret) = secret else { Error::Missing { argument: "secret" }.raise() };
+    Secret::new(secret).or_raise();
+    secret
+}
+
+/// The signature option and the newest secret fit each other.
+#[pg_extern(sql = false)]
+fn _check_signing(options: Option<JsonB>, secret: Option<&str>) {
+    let (Some(options), Some(secret)) = (options, secret) else { return };
+    let scheme = Options::parse(&options.0).or_raise().signature;
+    scheme.check_secret(&Secret::new(secret).or_raise()).or_raise();
+}
+
+#[pg_extern(sql = false)]
+fn _origin(url: &str) -> String {
+    let url = CheckedUrl::parse(url).or_raise();
+    format!("{}://{}:{}", url.scheme(), url.host(), url.port())
+}
+
+#[pg_extern(sql = false)]
+fn _pattern_matches(events: Vec<Option<String>>, kind: &str) -> bool {
+    events.iter().flatten().any(|pattern| Pattern::parse(pattern).is_ok_and(|pattern| pattern.matches(kind)))
+}
+
+#[pg_extern(sql = false)]
+fn _nearest(word: &str, known: Vec<Option<String>>) -> Vec<String> {
+    let known: Vec<String> = known.into_iter().flatten().collect();
+    event_type::nearest(word, known.iter().map(String::as_str), 3).into_iter().map(str::to_owned).collect()
+}
+
+#[pg_extern(sql = false)]
+fn webhook_filter_test(filter_config: JsonB, payload: JsonB) -> bool {
+    Filter::parse(&filter_config.0).or_raise().matches(&payload.0)
+}
+
+thread_local! {
+    /// The filter that was asked for last, by its text: one is held against many events.
+    static LAST_FILTER: RefCell<Option<(Vec<u8>, Filter)>> = const { RefCell::new(None) };
+}
+
+// A json is the same bytes as a text behind the same kind of length.
+#[pg_extern(sql = false)]
+fn _filter_miss(filter_config: Option<&[u8]>, data: Option<&[u8]>) -> Option<String> {
+    let text = filter_config?;
+    pgrx::check_for_interrupts!();
+    let known = LAST_FILTER.with_borrow(|last| last.as_ref().is_some_and(|(known, _)| known == text));
+    if !known {
+        let filter = Filter::parse(&json::value(&to_utf8(text)).or_raise()).or_raise();
+        LAST_FILTER.set(Some((text.to_vec(), filter)));
+    }
+    let Ok(data) = json::value(&to_utf8(data.unwrap_or_default())) else {
+        return Some("the data is not JSON in UTF-8".to_owned());
+    };
+    LAST_FILTER.with_borrow(|last| {
+        let (_, filter) = last.as_ref()?;
+        if filter.matches(&data) {
+            None
+        } else {
+            Some(filter.explain(&data).unwrap_or_else(|| "no clause holds".to_owned()))
+        }
+    })
+}

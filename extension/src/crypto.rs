@@ -1,0 +1,85 @@
+//! Signatures and secrets in SQL.
+
+use pgrx::{JsonB, pg_extern};
+use serde_json::Value;
+use webhook_wire::{
+    secret::Secret,
+    signature::{self, Scheme},
+};
+
+use crate::{error::Error, ids, network_text::from_utf8_lossy};
+
+/// In place of a secret among the options.
+const MASK: &str = "[redacted]";
+
+/// The scheme of that name, which must be one that signs.
+fn scheme(name: Option<&str>) -> Scheme {
+    let name = name.unwrap_or("sha256");
+    match Scheme::parse(name) {
+        Ok(scheme @ (Scheme::Sha256 | Scheme::Hex | Scheme::Standard)) => scheme,
+        _ => Error::OutOfRange {
+            argument: "scheme",
+            value: name.to_owned(),
+            hint: "Schemes that sign are sha256, hex and standard.",
+        }
+        .raise(),
+    }
+}
+
+#[pg_extern(sql = false)]
+fn webhook_sign(payload: Option<&str>, secret: Option<&str>, name: Option<&str>) -> Option<String> {
+    let scheme = scheme(name);
+    signature::sign(payload?.as_bytes(), secret?, scheme)
+}
+
+#[pg_extern(sql = false)]
+fn webhook_verify(
+    payload: Option<&str>,
+    signature: Option<&str>,
+    secret: Option<&str>,
+    name: Option<&str>,
+    id: Option<&str>,
+    timestamp: Option<i64>,
+) -> Option<bool> {
+    let scheme = scheme(name);
+    let (payload, given, secret) = (payload?, signature?, secret?);
+    let signed = match (scheme, id, timestamp) {
+        (Scheme::Standard, Some(id), Some(timestamp)) => format!("{id}.{timestamp}.{payload}"),
+        _ => payload.to_owned(),
+    };
+    Some(signature::verify(signed.as_bytes(), given, secret, scheme))
+}
+
+#[pg_extern(sql = false)]
+fn _new_secret() -> String {
+    let mut random = [0_u8; 32];
+    ids::fill_random(&mut random);
+    Secret::generate(random).expose().to_owned()
+}
+
+// As bytes: a String would be taken for text of the database's encoding, which need not have the dots.
+#[pg_extern(sql = false)]
+fn _masked(secret: Option<&str>) -> Option<Vec<u8>> {
+    let masked = Secret::new(secret?).map_or_else(|_| MASK.to_owned(), |secret| secret.masked());
+    Some(from_utf8_lossy(masked.as_bytes()))
+}
+
+/// Options as anybody may see them: passwords and secret-looking header values masked.
+#[pg_extern(sql = false)]
+fn _masked_options(options: Option<JsonB>) -> Option<JsonB> {
+    let mut options = options?;
+    let mask = |value: &mut Value| *value = Value::from(MASK);
+    if let Some(password) = options.0.pointer_mut("/auth/password") {
+        mask(password);
+    }
+    if let Some(value) = options.0.get_mut("header_value") {
+        mask(value);
+    }
+    if let Some(Value::Object(headers)) = options.0.get_mut("headers") {
+        for (_, value) in headers.iter_mut().filter(|(name, _)| webhook_wire::request::is_secret_header(name))
+        {
+            mask(value);
+        }
+    }
+    Some(options)
+}

@@ -1,0 +1,16 @@
+//! Tests of the wire crate: tables, published vectors and properties, by module.
+
+mod body;
+mod event_type;
+mod filter;
+mod filter_laws;
+mod id;
+mod json;
+mod options;
+mod request;
+mod retry_after;
+mod secret;
+mod signature;
+mod target_address;
+mod target_allow;
+mod target_url;

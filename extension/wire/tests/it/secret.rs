@@ -1,0 +1,78 @@
+use proptest::prelude::*;
+use webhook_wire::{
+    secret::{Secret, SecretError},
+    signature::Scheme,
+};
+
+#[test]
+fn generated_secrets_have_the_standard_form() {
+    let secret = Secret::generate([0xab; 32]);
+    assert_eq!(secret.expose(), "whsec_q6urq6urq6urq6urq6urq6urq6urq6urq6urq6urq6s=");
+    assert_eq!(secret.standard_key(), Some(vec![0xab; 32]));
+    assert_eq!(secret.masked(), "whsec_••••");
+}
+
+#[test]
+fn debug_shows_nothing() {
+    let secret = Secret::new("hunter2hunter2").expect("a secret");
+    assert_eq!(format!("{secret:?} {:?}", Some(&secret)), "[redacted] Some([redacted])");
+    assert_eq!(secret.masked(), "••••");
+}
+
+#[test]
+fn lengths_are_counted_in_characters() {
+    let cases = [("short12", false), ("eight888", true), ("éééééééé", true), ("ééééééé", false), ("", false)];
+    for (text, valid) in cases {
+        assert_eq!(Secret::new(text).is_ok(), valid, "{text}");
+    }
+    assert!(Secret::new("x".repeat(256)).is_ok());
+    assert_eq!(Secret::new("x".repeat(257)).map(|_| ()), Err(SecretError::Length { characters: 257 }),);
+}
+
+#[test]
+fn control_characters_are_refused_and_never_shown() {
+    for text in ["canary123\n", "canary\u{0}123", "canary\t123", "canary\u{7f}123", "canary\u{85}123"] {
+        let error = Secret::new(text).expect_err("a control character");
+        assert_eq!(error, SecretError::ControlCharacter);
+        assert!(!format!("{error} {error:?} {}", error.hint()).contains("canary"));
+    }
+}
+
+#[test]
+fn standard_keys_are_found_padded_or_not() {
+    let cases: [(&str, Option<&[u8]>); 9] = [
+        ("whsec_YWJjZGU=", Some(b"abcde")),
+        ("whsec_YWJjZGU", Some(b"abcde")),
+        ("whsec_YWJjZGV", Some(b"abcde")), // stray low bits: some receivers take it
+        ("whsec_+/+/+/+/", Some(&[0xfb, 0xff, 0xbf, 0xfb, 0xff, 0xbf])),
+        ("whsec_-_-_-_-_", None), // the URL-safe alphabet is not Standard Webhooks
+        ("whsec_abc de", None),
+        ("whsec_ab=c", None),
+        ("YWJjZGU=", None),
+        ("WHSEC_YWJjZGU=", None),
+    ];
+    for (text, key) in cases {
+        let secret = Secret::new(text).expect(text);
+        assert_eq!(secret.standard_key().as_deref(), key, "{text}");
+    }
+}
+
+#[test]
+fn only_the_standard_scheme_is_particular() {
+    let own = Secret::new("your_webhook_secret").expect("a secret");
+    for scheme in [Scheme::Sha256, Scheme::Hex, Scheme::Static, Scheme::None] {
+        assert_eq!(scheme.check_secret(&own), Ok(()));
+    }
+    assert_eq!(Scheme::Standard.check_secret(&own), Err(SecretError::NotStandard));
+    assert_eq!(Scheme::Standard.check_secret(&Secret::generate([1; 32])), Ok(()));
+}
+
+proptest! {
+    #[test]
+    fn generated_keys_round_trip(random: [u8; 32]) {
+        let secret = Secret::generate(random);
+        prop_assert_eq!(secret.standard_key(), Some(random.to_vec()));
+        prop_assert!(Secret::new(secret.expose()).is_ok());
+        prop_assert!(!secret.masked().contains(&secret.expose()[6..]));
+    }
+}

@@ -1,0 +1,130 @@
+//! `webhook-relay check`: says what is wrong with a set-up, and what to do.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout};
+
+use crate::config::Check;
+use crate::error::Error;
+use crate::lead::series;
+use crate::store::{Session, StoreError};
+
+/// Looks at everything a relay needs; an error when something is missing.
+pub async fn check(config: Check) -> Result<(), Error> {
+    let database = config.database.load()?;
+    let mut report = Report { problems: 0 };
+    report.session(&database).await;
+    match report.problems {
+        0 => Ok(()),
+        problems => Err(Error::Problems(problems)),
+    }
+}
+
+struct Report {
+    problems: usize,
+}
+
+impl Report {
+    fn good(what: &str) {
+        println!("ok       {what}");
+    }
+
+    fn bad(&mut self, what: &str, hint: &str) {
+        self.problems += 1;
+        println!("PROBLEM  {what}");
+        println!("         {hint}");
+    }
+
+    async fn session(&mut self, database: &tokio_postgres::Config) {
+        let begun = Instant::now();
+        let session = match Session::connect(database).await {
+            Ok(session) => session,
+            Err(error) => {
+                return self.bad(&error.to_string(), "Check --database-url, pg_hba.conf and the network.");
+            }
+        };
+        Self::good(&format!("connected in {:.0?}", begun.elapsed()));
+        if !self.hello(&session).await {
+            return;
+        }
+        self.rings(&session).await;
+        match session.webhooks(None).await {
+            Ok(webhooks) => {
+                let active = webhooks.rows.iter().filter(|row| row.active).count();
+                Self::good(&format!("{} webhooks, {active} of them active", webhooks.rows.len()));
+            }
+            Err(error) => self.denied(&error),
+        }
+    }
+
+    /// Asks for versions, identity and other relays; false when asking further is useless.
+    async fn hello(&mut self, session: &Session) -> bool {
+        let instance = format!("check_{:016x}", rand::random::<u64>());
+        let hello = match session.hello(&instance, "").await {
+            Ok(hello) => hello,
+            Err(error) => {
+                self.denied(&error);
+                return false;
+            }
+        };
+        let own = env!("CARGO_PKG_VERSION");
+        if series(&hello.extension_version) == series(own) {
+            Self::good(&format!("extension {} (relay {own})", hello.extension_version));
+        } else {
+            let what = format!("the extension is {} and this relay {own}", hello.extension_version);
+            self.bad(
+                &what,
+                "Install the relay of the extension's version, or run ALTER EXTENSION pg_webhook UPDATE.",
+            );
+        }
+        if hello.library_version != hello.extension_version {
+            let what =
+                format!("the library is {}, its SQL {}", hello.library_version, hello.extension_version);
+            self.bad(&what, "Run ALTER EXTENSION pg_webhook UPDATE.");
+        }
+        if hello.in_recovery {
+            self.bad("this server is a standby", "Point the relay at the primary.");
+        } else if hello.adopted {
+            Self::good(&format!("this database may send ({})", hello.identity));
+        } else {
+            let hint =
+                "If it is to send, run SELECT webhook_adopt(); what is unread and pending then goes out.";
+            self.bad("this database is a copy of another one, or was restored: nothing is sent", hint);
+        }
+        // Saying hello counted us as a relay.
+        let alive = session.beat(&instance, false, 0, 0).await.map(|beat| beat.alive - 1);
+        let _ = session.bye(&instance).await;
+        match alive {
+            Ok(0) => Self::good("no relay is running"),
+            Ok(1) => Self::good("1 relay is running"),
+            Ok(alive) => Self::good(&format!("{alive} relays are running")),
+            Err(error) => self.denied(&error),
+        }
+        true
+    }
+
+    async fn rings(&mut self, session: &Session) {
+        let test = async {
+            session.listen().await?;
+            session.ring().await?;
+            Ok::<_, StoreError>(timeout(Duration::from_secs(2), session.rings().notified()).await.is_ok())
+        };
+        match test.await {
+            Ok(true) => Self::good("notifications arrive"),
+            Ok(false) => self.bad(
+                "notifications do not arrive, so events wait for the next poll",
+                "Connect directly or through a pooler in session mode.",
+            ),
+            Err(error) => self.denied(&error),
+        }
+    }
+
+    fn denied(&mut self, error: &StoreError) {
+        let hint = match error {
+            StoreError::Missing(_) => "Run CREATE EXTENSION pg_webhook in this database.",
+            StoreError::NotAllowed(_) => "Run SELECT webhook_grant('the relay''s role', 'relay').",
+            _ => "See the message of the server.",
+        };
+        self.bad(&error.to_string(), hint);
+    }
+}

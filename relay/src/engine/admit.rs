@@ -1,0 +1,121 @@
+//! From read events to queued deliveries, as fast as memory and receivers allow.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::time::Instant;
+
+use super::Engine;
+use super::term::Orphan;
+use crate::delivery::{Claim, Delivery};
+use crate::post::Refusal;
+use crate::read::Item;
+use crate::record::{Judged, Word};
+
+/// How often a blocked reader looks for lanes that hold others back.
+const RELIEVE: Duration = Duration::from_millis(50);
+
+impl Engine {
+    /// Queues what was read, until a limit is reached.
+    pub(super) fn admit(&mut self, now: Instant) {
+        while !self.intake.is_empty() {
+            if self.is_full() {
+                if now.saturating_duration_since(self.relieved) >= RELIEVE {
+                    self.relieved = now;
+                    let active = self.registry.iter().filter(|hook| hook.active).count();
+                    self.post.relieve(active, now);
+                    self.settle_refused();
+                }
+                if self.is_full() {
+                    return;
+                }
+            }
+            if let Some(item) = self.intake.pop_front() {
+                self.enter(item, now);
+            }
+        }
+        if let (Some(term), Some(end)) = (&mut self.term, self.end.take()) {
+            term.ledger.pass(end);
+        }
+        if self.post.queued() < self.context.config.max_in_flight as usize {
+            self.out.hungry.notify_one();
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        let config = &self.context.config;
+        self.post.queued() >= config.max_queued as usize
+            || self.batch.judged.len() >= config.max_queued as usize
+            || self.context.budget.held() >= config.max_payload_mib as usize * 1024 * 1024
+    }
+
+    /// Enters one event into the ledger and queues its deliveries.
+    fn enter(&mut self, item: Item, now: Instant) {
+        let Some(term) = &mut self.term else { return };
+        let Item { matched, deliver_at, after } = item;
+        if matched.hooks.is_empty() {
+            term.ledger.pass(after);
+            return;
+        }
+        let ticket = term.ledger.enter(after, matched.hooks.len() as u32);
+        let wait = deliver_at.and_then(until);
+        for (hook, id) in matched.hooks {
+            match self.adopt(&id, ticket) {
+                Some(Orphan::Flying(_)) => continue,
+                Some(Orphan::Judged(judged, _)) => {
+                    self.batch.judged.push(judged);
+                    continue;
+                }
+                None => {}
+            }
+            let event = matched.event.clone();
+            let delivery = Delivery { id, event, hook, number: 1, tries: 0, claim: Claim::Fresh(ticket) };
+            if let Some(wait) = wait {
+                self.spill(delivery, "due", wait);
+            } else if delivery.hook.options().ordered && delivery.event.facts().key.is_some() {
+                self.spill(delivery, "ordered", Duration::ZERO);
+            } else {
+                self.post.offer(delivery, now);
+            }
+        }
+    }
+
+    /// Puts a fresh delivery aside, into the database.
+    pub(super) fn spill(&mut self, delivery: Delivery, reason: &'static str, delay: Duration) {
+        self.context.metrics.spilled.add(1);
+        if delay.is_zero() {
+            self.batch.makes_due = true;
+        } else {
+            self.claims.within(Instant::now(), delay);
+        }
+        self.batch.judged.push(Judged::unsent(delivery, Word::Spill, Some(reason.into()), delay));
+    }
+
+    /// Does what the post's refusals call for.
+    pub(super) fn settle_refused(&mut self) {
+        for (delivery, why) in self.post.take_refused() {
+            let delay = match why {
+                Refusal::Later(delay) => delay,
+                Refusal::Late | Refusal::Unwanted => Duration::ZERO,
+            };
+            match delivery.claim {
+                Claim::Leased { .. } => {
+                    self.batch.judged.push(Judged::unsent(delivery, Word::Release, None, delay));
+                }
+                Claim::Fresh(ticket) if why == Refusal::Unwanted && !delivery.hook.options().keep_backlog => {
+                    self.batch.forgotten.push(ticket);
+                }
+                Claim::Fresh(_) if why == Refusal::Unwanted => self.spill(delivery, "paused", delay),
+                Claim::Fresh(_) => self.spill(delivery, "capacity", delay),
+                Claim::Orphan => {}
+            }
+        }
+    }
+}
+
+/// How long until then; none when it is past.
+fn until(micros: i64) -> Option<Duration> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros() as i64;
+    let wait = u64::try_from(micros.saturating_sub(now)).ok().filter(|wait| *wait > 0)?;
+    // The database bounds what an interval can hold.
+    Some(Duration::from_micros(wait).min(Duration::from_secs(100 * 366 * 86_400)))
+}

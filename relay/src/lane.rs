@@ -1,0 +1,280 @@
+//! One webhook's deliveries: queue, in-flight limit, rate limit, breaker and pauses.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::delivery::{Claim, Delivery};
+use crate::matching::Hook;
+use crate::outcome::Exchange;
+
+mod breaker;
+mod bucket;
+
+use breaker::Breaker;
+pub use breaker::Change;
+use bucket::Bucket;
+
+/// In flight at most, before the receiver has shown that it can take more.
+const FIRST_WINDOW: u32 = 8;
+/// Without `Retry-After`, an overloaded receiver rests so long, doubling up to the longest.
+const FIRST_REST: Duration = Duration::from_millis(250);
+const LONGEST_REST: Duration = Duration::from_secs(30);
+/// A pause up to this long is waited out in memory.
+const SHORT_PAUSE: Duration = Duration::from_secs(1);
+/// A receiver slower than this is kept apart from the quick ones.
+const SLOW: Duration = Duration::from_secs(1);
+
+/// Whether a lane may send now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gate {
+    /// One delivery may go.
+    Open,
+    /// As much is in flight as may be; ask again when one is done.
+    Full,
+    /// Not before then, but soon.
+    Wait(Instant),
+    /// Not before then, and nobody should queue up for it.
+    Shut(Instant),
+}
+
+/// One webhook's deliveries.
+#[derive(Debug)]
+pub struct Lane {
+    hook: Arc<Hook>,
+    relays: u32,
+    fresh: VecDeque<Delivery>,
+    leased: VecDeque<Delivery>,
+    leased_turn: bool,
+    in_flight: u32,
+    window: u32,
+    breaker: Breaker,
+    bucket: Option<Bucket>,
+    rest: Option<Instant>,
+    strikes: u32,
+    latency: Option<Duration>,
+    progress: Instant,
+    /// Set while the dispatcher has it in one of its rings or among its sleepers.
+    pub listed: bool,
+}
+
+impl Lane {
+    /// An idle lane of one of `relays` that share the webhook's limits.
+    #[must_use]
+    pub fn new(hook: Arc<Hook>, relays: u32, now: Instant) -> Self {
+        let bucket = hook.options().rate_limit.map(|rate| Bucket::new(rate / f64::from(relays), now));
+        Self {
+            relays,
+            hook,
+            fresh: VecDeque::new(),
+            leased: VecDeque::new(),
+            leased_turn: false,
+            in_flight: 0,
+            window: FIRST_WINDOW,
+            breaker: Breaker::default(),
+            bucket,
+            rest: None,
+            strikes: 0,
+            latency: None,
+            progress: now,
+            listed: false,
+        }
+    }
+
+    /// The webhook as last configured.
+    #[must_use]
+    pub fn hook(&self) -> &Arc<Hook> {
+        &self.hook
+    }
+
+    /// Takes a changed configuration; a new URL starts with a clean record.
+    pub fn configure(&mut self, hook: Arc<Hook>, now: Instant) {
+        if hook.endpoint.url.as_str() != self.hook.endpoint.url.as_str() {
+            self.breaker = Breaker::default();
+            (self.rest, self.strikes, self.latency, self.window) = (None, 0, None, FIRST_WINDOW);
+        }
+        self.hook = hook;
+        self.share(self.relays, now);
+    }
+
+    /// From now on so many relays share the webhook's limits.
+    pub fn share(&mut self, relays: u32, now: Instant) {
+        self.relays = relays;
+        let rate = self.hook.options().rate_limit.map(|rate| rate / f64::from(relays));
+        self.bucket = match (self.bucket.take(), rate) {
+            (Some(mut bucket), Some(rate)) => {
+                bucket.set_rate(rate);
+                Some(bucket)
+            }
+            (None, Some(rate)) => Some(Bucket::new(rate, now)),
+            (_, None) => None,
+        };
+    }
+
+    /// Deliveries that wait here.
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        self.fresh.len() + self.leased.len()
+    }
+
+    /// True when it would be pointless to lease more for it: it has some, or it is shut.
+    pub fn is_closed(&mut self, now: Instant, cap: u32) -> bool {
+        !self.leased.is_empty() || matches!(self.gate(now, cap), Gate::Shut(_))
+    }
+
+    /// True when nothing waits and nothing is under way.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.queued() == 0 && self.in_flight == 0
+    }
+
+    /// How long a delivery that failed as a probe waits; none while the breaker is closed.
+    #[must_use]
+    pub fn probe_pause(&self) -> Option<Duration> {
+        self.breaker.pause()
+    }
+
+    /// True for receivers that fail, are slow or not yet known: together they may not take every slot.
+    #[must_use]
+    pub fn is_sick(&self) -> bool {
+        self.breaker.failures() > 0 || self.latency.map_or(self.in_flight > 0, |latency| latency > SLOW)
+    }
+
+    /// May it send now? `cap` bounds what is in flight if the webhook sets no limit of its own.
+    pub fn gate(&mut self, now: Instant, cap: u32) -> Gate {
+        if let Some(probe_at) = self.breaker.probe_at() {
+            return if self.in_flight > 0 {
+                Gate::Shut(probe_at.max(now + SHORT_PAUSE))
+            } else if probe_at > now {
+                Gate::Shut(probe_at)
+            } else {
+                Gate::Open
+            };
+        }
+        if let Some(until) = self.rest {
+            if until > now + SHORT_PAUSE {
+                return Gate::Shut(until);
+            } else if until > now {
+                return Gate::Wait(until);
+            }
+            self.rest = None;
+        }
+        if self.in_flight >= self.limit(cap) {
+            return Gate::Full;
+        }
+        match self.bucket.as_mut().map(|bucket| bucket.ready_at(now)) {
+            Some(ready) if ready > now => Gate::Wait(ready),
+            _ => Gate::Open,
+        }
+    }
+
+    /// What may ever be in flight: our part of the webhook's own limit, or `cap`.
+    fn ceiling(&self, cap: u32) -> u32 {
+        self.hook.options().max_in_flight.map_or(cap, |limit| limit / self.relays).max(1)
+    }
+
+    /// What may be in flight now: no more than the receiver has shown to bear.
+    fn limit(&self, cap: u32) -> u32 {
+        self.ceiling(cap).min(self.window)
+    }
+
+    /// Queues a delivery.
+    pub fn push(&mut self, delivery: Delivery) {
+        match delivery.claim {
+            Claim::Leased { .. } => self.leased.push_back(delivery),
+            Claim::Fresh(_) | Claim::Orphan => self.fresh.push_back(delivery),
+        }
+    }
+
+    /// Takes a delivery whose lease is too old to start now.
+    pub fn take_late(&mut self, now: Instant) -> Option<Delivery> {
+        let late = |delivery: &mut Delivery| matches!(delivery.claim, Claim::Leased { send_by, .. } if send_by < now);
+        self.leased.pop_front_if(late)
+    }
+
+    /// Takes the next delivery to send; call it when the gate is open. Also says whether it is a probe.
+    /// Fresh and leased ones take turns, so that a backlog of one kind never starves the other.
+    pub fn take(&mut self, now: Instant) -> Option<(Delivery, bool)> {
+        self.leased_turn = !self.leased_turn;
+        let (first, second) = match self.leased_turn {
+            true => (&mut self.leased, &mut self.fresh),
+            false => (&mut self.fresh, &mut self.leased),
+        };
+        let delivery = first.pop_front().or_else(|| second.pop_front())?;
+        if self.in_flight == 0 {
+            self.progress = now;
+        }
+        self.in_flight += 1;
+        if let Some(bucket) = &mut self.bucket {
+            bucket.take();
+        }
+        Some((delivery, self.breaker.probe_at().is_some()))
+    }
+
+    /// Gives away the later half of what was read and waits.
+    pub fn split_fresh(&mut self) -> VecDeque<Delivery> {
+        self.fresh.split_off(self.fresh.len() / 2)
+    }
+
+    /// Gives away all that was read and waits.
+    pub fn drain_fresh(&mut self) -> VecDeque<Delivery> {
+        std::mem::take(&mut self.fresh)
+    }
+
+    /// Gives away all that waits.
+    pub fn drain(&mut self) -> VecDeque<Delivery> {
+        let mut all = self.drain_fresh();
+        all.append(&mut self.leased);
+        all
+    }
+
+    /// An exchange ended from which nothing is to be learned.
+    pub fn done_once(&mut self, took: Duration, now: Instant) -> Change {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        self.progress = now;
+        self.latency = Some(took);
+        Change::None
+    }
+
+    /// An exchange ended: learns from it.
+    pub fn done(&mut self, exchange: &Exchange, took: Duration, now: Instant, cap: u32) -> Change {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        self.progress = now;
+        self.latency = Some(self.latency.map_or(took, |latency| (latency * 7 + took) / 8));
+        match exchange {
+            Ok(answer) if (200..300).contains(&answer.status) => {
+                self.window = (self.window + 1).min(self.ceiling(cap));
+                (self.strikes, self.rest) = (0, None);
+                self.breaker.succeed()
+            }
+            Ok(answer) => {
+                if matches!(answer.status, 429 | 502 | 503 | 504) {
+                    let rest = FIRST_REST.saturating_mul(1 << self.strikes.min(10)).min(LONGEST_REST);
+                    self.strikes += 1;
+                    self.rest = self.rest.max(Some(now + answer.retry_after.unwrap_or(rest)));
+                }
+                self.window = (self.window / 2).max(1);
+                self.breaker.fail(now)
+            }
+            Err(failure) if failure.concerns_receiver() => {
+                self.window = (self.window / 2).max(1);
+                self.breaker.fail(now)
+            }
+            Err(_) => Change::None,
+        }
+    }
+
+    /// How long the queue would take at the present pace.
+    #[must_use]
+    pub fn drain_time(&self, now: Instant, cap: u32) -> Duration {
+        let stalled =
+            if self.in_flight > 0 { now.saturating_duration_since(self.progress) } else { Duration::ZERO };
+        let latency = self.latency.unwrap_or_default().max(stalled);
+        let queued = self.queued() as f64;
+        let by_latency = latency.as_secs_f64() * queued / f64::from(self.limit(cap));
+        let by_rate = self.hook.options().rate_limit.map_or(0.0, |rate| queued / rate);
+        Duration::try_from_secs_f64(by_latency.max(by_rate)).unwrap_or(Duration::MAX)
+    }
+}

@@ -1,0 +1,279 @@
+//! The main session: greeting, leadership, reading, and sleeping until there is something to read.
+//!
+//! Leadership, LISTEN and reading live on one connection on purpose: when it is gone, all three are.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::config::ConfigError;
+use crate::context::Context;
+use crate::error::Error;
+use crate::matching::Registry;
+use crate::read::Chunk;
+use crate::store::{Lead, Session, StoreError};
+
+/// A notification to ourselves must come back within this.
+const SELF_TEST: Duration = Duration::from_secs(2);
+/// While away or not wanted, one line in the log this often.
+const GRUMBLE: Duration = Duration::from_secs(5);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
+/// A follower reacts to rings at most this often: most of them are for the leader.
+const FOLLOWER_REST: Duration = Duration::from_millis(250);
+/// All webhooks are loaded again this often …
+const RELOAD: Duration = Duration::from_secs(600);
+/// … or this often while secrets are being rotated: a secret's grace ends without a change.
+const RELOAD_ROTATING: Duration = Duration::from_secs(60);
+
+mod term;
+
+/// What the main session tells the dispatcher.
+#[derive(Debug)]
+pub enum News {
+    /// The webhooks as they are now.
+    Registry(Arc<Registry>),
+    /// We lead.
+    Led {
+        /// Which time; counts up.
+        term: u64,
+        /// From where.
+        lead: Lead,
+    },
+    /// We do not lead any more.
+    Deposed {
+        /// Since which term.
+        term: u64,
+    },
+    /// Somebody rang, and it was not for an event: something pending may be due.
+    Rang,
+}
+
+/// What the dispatcher tells the main session.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Orders {
+    /// This term is over.
+    pub over: u64,
+    /// Load changed webhooks when this number grows.
+    pub refresh: u64,
+    /// Read nothing more.
+    pub stop: bool,
+}
+
+/// The ways to the dispatcher and back.
+#[derive(Debug)]
+pub struct Lines {
+    /// News for the dispatcher.
+    pub news: mpsc::UnboundedSender<News>,
+    /// Pages for the dispatcher, which takes one when it has room.
+    pub chunks: mpsc::Sender<Chunk>,
+    /// What the dispatcher wants.
+    pub orders: watch::Receiver<Orders>,
+    /// Rings when the dispatcher runs out of work.
+    pub hungry: Arc<Notify>,
+}
+
+/// Why a session ended.
+enum End {
+    Stopped,
+    Broken(StoreError),
+    Config(ConfigError),
+    Version(String),
+}
+
+impl From<StoreError> for End {
+    fn from(error: StoreError) -> Self {
+        Self::Broken(error)
+    }
+}
+
+/// The main session's life over all reconnections.
+#[derive(Debug)]
+pub struct Leader {
+    context: Arc<Context>,
+    lines: Lines,
+    registry: Arc<Registry>,
+    config: Option<String>,
+    /// When all webhooks are to be loaded again.
+    reload: Instant,
+    terms: u64,
+    refreshed: u64,
+    grumbled: Option<Instant>,
+}
+
+impl Leader {
+    /// A leader that has not connected yet.
+    #[must_use]
+    pub fn new(context: Arc<Context>, lines: Lines) -> Self {
+        Self {
+            context,
+            lines,
+            registry: Arc::default(),
+            config: None,
+            reload: Instant::now(),
+            terms: 0,
+            refreshed: 0,
+            grumbled: None,
+        }
+    }
+
+    /// Connects, leads or follows, and connects again, until stopped. Ends with an error only where waiting is no help.
+    pub async fn run(mut self) -> Result<(), Error> {
+        let mut backoff = Duration::from_millis(50);
+        loop {
+            let begun = Instant::now();
+            let end = self.session().await;
+            self.context.pulse.set_connected(false);
+            match end {
+                Err(End::Stopped) | Ok(()) => return Ok(()),
+                Err(End::Version(extension)) => return Err(Error::Version { extension }),
+                Err(End::Config(error)) => {
+                    if self.terms == 0 && self.config.is_none() {
+                        return Err(error.into());
+                    }
+                    self.grumble(&error);
+                }
+                Err(End::Broken(error)) => self.grumble(&error),
+            }
+            if begun.elapsed() > LONGEST_BACKOFF {
+                backoff = Duration::from_millis(50);
+            }
+            backoff = (backoff * 2).min(LONGEST_BACKOFF.mul_f64(0.8));
+            self.pause(backoff.mul_f64(1.0 + 0.25 * rand::random::<f64>())).await;
+            if self.lines.orders.borrow().stop {
+                return Ok(());
+            }
+        }
+    }
+
+    fn grumble(&mut self, what: &dyn std::fmt::Display) {
+        if self.grumbled.is_none_or(|last| last.elapsed() >= GRUMBLE) {
+            self.grumbled = Some(Instant::now());
+            tracing::warn!("{what}; trying again");
+        }
+    }
+
+    /// Waits, unless told to stop.
+    async fn pause(&mut self, time: Duration) {
+        let stop = self.lines.orders.wait_for(|orders| orders.stop);
+        let _ = timeout(time, stop).await;
+    }
+
+    fn tell(&self, news: News) -> Result<(), End> {
+        self.lines.news.send(news).map_err(|_| End::Stopped)
+    }
+
+    /// One connection from greeting to its end.
+    async fn session(&mut self) -> Result<(), End> {
+        let config = self.context.database().load().map_err(End::Config)?;
+        let session = Session::connect(&config).await?;
+        self.greet(&session).await?;
+        self.listen(&session).await?;
+        self.config = None;
+        self.refresh(&session).await?;
+        self.context.pulse.set_connected(true);
+        loop {
+            if self.lines.orders.borrow().stop {
+                return Err(End::Stopped);
+            }
+            let asked = Instant::now();
+            match session.lead(&self.context.instance).await? {
+                Some(lead) => {
+                    self.context.pulse.beat(asked);
+                    self.terms += 1;
+                    let term = self.terms;
+                    tracing::info!(term, "this relay leads");
+                    self.tell(News::Led { term, lead: lead.clone() })?;
+                    let end = self.term(&session, term, lead).await;
+                    self.tell(News::Deposed { term })?;
+                    end?;
+                    session.resign().await?;
+                    tracing::info!(term, "this relay does not lead any more");
+                }
+                None => self.follow(&session).await?,
+            }
+        }
+    }
+
+    /// Says hello until the database is one that may send.
+    async fn greet(&mut self, session: &Session) -> Result<(), End> {
+        loop {
+            let hello = session.hello(&self.context.instance, &self.context.host).await?;
+            if series(&hello.extension_version) != series(env!("CARGO_PKG_VERSION")) {
+                return Err(End::Version(hello.extension_version));
+            }
+            self.context.pulse.set_adopted(hello.adopted && !hello.in_recovery);
+            if hello.in_recovery {
+                self.grumble(&"this PostgreSQL server is a standby, not a primary");
+            } else if !hello.adopted {
+                self.grumble(&"this database is a copy of another one, or was restored: nothing is sent until somebody runs SELECT webhook_adopt()");
+            } else {
+                tracing::info!(database = hello.identity, extension = hello.extension_version, "connected");
+                return Ok(());
+            }
+            self.pause(Duration::from_secs(3)).await;
+            if self.lines.orders.borrow().stop {
+                return Err(End::Stopped);
+            }
+        }
+    }
+
+    /// Listens, and tries it out: a connection pooler may swallow notifications. Without them polling has to do.
+    async fn listen(&self, session: &Session) -> Result<(), End> {
+        if let Err(error) = session.listen().await {
+            if session.is_closed() {
+                return Err(error.into());
+            }
+            tracing::warn!(%error, "notifications cannot be listened to");
+        }
+        session.ring().await?;
+        if timeout(SELF_TEST, session.rings().notified()).await.is_err() {
+            tracing::warn!(
+                "notifications do not arrive (is there a connection pooler in between?); polling every {:?} instead",
+                self.context.config.poll_interval
+            );
+        }
+        Ok(())
+    }
+
+    /// Loads webhooks that changed and hands the registry on.
+    async fn refresh(&mut self, session: &Session) -> Result<(), End> {
+        let asked = Instant::now();
+        self.refreshed = self.lines.orders.borrow().refresh;
+        let fresh = self.config.is_none() || asked >= self.reload;
+        let webhooks = session.webhooks(self.config.as_deref().filter(|_| !fresh)).await?;
+        self.context.pulse.beat(asked);
+        self.config = Some(webhooks.config);
+        if fresh || !webhooks.rows.is_empty() {
+            for (webhook, error) in Arc::make_mut(&mut self.registry).apply(webhooks.rows, fresh) {
+                tracing::error!(webhook, %error, "a webhook cannot be used");
+            }
+            if fresh {
+                self.reload = asked + if self.registry.rotates() { RELOAD_ROTATING } else { RELOAD };
+            } else if self.registry.rotates() {
+                self.reload = self.reload.min(asked + RELOAD_ROTATING);
+            }
+            self.tell(News::Registry(self.registry.clone()))?;
+        }
+        Ok(())
+    }
+
+    /// Another relay leads: keep the webhooks up to date and try again soon.
+    async fn follow(&mut self, session: &Session) -> Result<(), End> {
+        let rested = sleep(FOLLOWER_REST);
+        let rung = timeout(Duration::from_secs(1), session.rings().notified()).await.is_ok();
+        rested.await;
+        self.refresh(session).await?;
+        if rung {
+            self.tell(News::Rang)?;
+        }
+        Ok(())
+    }
+}
+
+/// The part of a version that has to be the same: major and minor.
+pub(crate) fn series(version: &str) -> Option<(&str, &str)> {
+    let mut parts = version.split('.');
+    Some((parts.next()?, parts.next()?))
+}

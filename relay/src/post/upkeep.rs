@@ -1,0 +1,102 @@
+//! What happens to the post from outside: webhooks change, the lead is lost, other relays come and go.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Closed, Post, Refusal};
+use crate::delivery::{Claim, Delivery};
+use crate::lane::{Gate, Lane};
+use crate::matching::Registry;
+
+/// A lane that would need longer than this for its queue may be relieved of it.
+const LONG_QUEUE: Duration = Duration::from_secs(5);
+
+impl Post {
+    /// Takes changed webhooks over and refuses what waits for those that want no more.
+    pub fn configure(&mut self, registry: &Registry, now: Instant) {
+        let mut unwanted = VecDeque::new();
+        for place in &mut self.lanes {
+            let Some(lane) = place else { continue };
+            let hook = registry.get(lane.hook().id());
+            if let Some(hook) = hook.filter(|hook| !Arc::ptr_eq(hook, lane.hook())) {
+                lane.configure(hook.clone(), now);
+            }
+            if hook.is_none_or(|hook| !hook.active) {
+                unwanted.append(&mut lane.drain());
+            }
+            if hook.is_none() && lane.is_idle() {
+                *place = None;
+            }
+        }
+        self.refuse(unwanted, Refusal::Unwanted);
+    }
+
+    /// The lead is lost: what we read and did not send is the next leader's, what is under way is an orphan.
+    pub fn forget_fresh(&mut self) {
+        for lane in self.lanes.iter_mut().flatten() {
+            self.queued -= lane.drain_fresh().len();
+        }
+        for (_, flight) in &mut self.flights {
+            if matches!(flight.claim, Claim::Fresh(_)) {
+                flight.claim = Claim::Orphan;
+            }
+        }
+    }
+
+    /// Everything that waits, to be given back.
+    pub fn clear(&mut self) -> Vec<Delivery> {
+        (self.queued, self.leased) = (0, 0);
+        self.lanes.iter_mut().flatten().flat_map(Lane::drain).collect()
+    }
+
+    /// So many relays are alive and share the webhooks' limits.
+    pub fn share(&mut self, relays: u32, now: Instant) {
+        if relays.max(1) != self.relays {
+            self.relays = relays.max(1);
+            for lane in self.lanes.iter_mut().flatten() {
+                lane.share(self.relays, now);
+            }
+        }
+    }
+
+    /// Reading is blocked: lanes that would need long for their queue give it away, so that they do not hold back
+    /// other webhooks. Where there are no others (`webhooks` that are active in all), a backlog just waits.
+    /// With every slot taken and other relays alive, they get half of what waits here.
+    pub fn relieve(&mut self, webhooks: usize, now: Instant) {
+        let cap = self.lane_cap();
+        if self.relays > 1 && self.flights.len() >= self.max_in_flight as usize {
+            let given = self.lanes.iter_mut().flatten().flat_map(Lane::split_fresh).collect();
+            self.refuse(given, Refusal::Later(Duration::ZERO));
+        }
+        if self.lanes.iter().flatten().filter(|lane| lane.queued() > 0).count() >= webhooks {
+            return;
+        }
+        let mut given = VecDeque::new();
+        for lane in self.lanes.iter_mut().flatten() {
+            if lane.drain_time(now, cap) > LONG_QUEUE {
+                given.append(&mut lane.drain_fresh());
+            }
+        }
+        self.refuse(given, Refusal::Later(Duration::ZERO));
+    }
+
+    /// For which webhooks nothing should be leased now.
+    pub fn closed(&mut self, now: Instant) -> Closed {
+        let cap = self.lane_cap();
+        let mut closed = Closed::default();
+        for lane in self.lanes.iter_mut().flatten() {
+            if lane.is_closed(now, cap) {
+                closed.webhooks.push(lane.hook().id().to_owned());
+                if let Gate::Shut(until) = lane.gate(now, cap) {
+                    closed.reopens = Some(closed.reopens.map_or(until, |at| at.min(until)));
+                }
+            } else {
+                closed.probe_due |= lane.probe_pause().is_some();
+            }
+        }
+        closed
+    }
+}

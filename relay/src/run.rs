@@ -1,0 +1,130 @@
+//! `webhook-relay run`: everything wired together.
+
+use std::sync::Arc;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{Notify, mpsc, watch};
+
+use crate::client::{Client, Tls};
+use crate::config::Run;
+use crate::context::Context;
+use crate::engine::{Engine, Inbox, Outbox};
+use crate::error::Error;
+use crate::lead::{Leader, Lines, Orders};
+use crate::{errand, http, record};
+
+/// Errands that may wait for a slow database.
+const MOST_ERRANDS: usize = 10_000;
+
+/// Runs until a signal says stop.
+pub async fn run(mut config: Run) -> Result<(), Error> {
+    // Told now rather than at the first connection.
+    config.database.load()?;
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let affordable = affordable(open_files(&limits));
+    if affordable < config.max_in_flight {
+        tracing::warn!(
+            max_in_flight = affordable,
+            "fewer requests at a time: the limit of open files is low"
+        );
+        config.max_in_flight = affordable;
+    }
+    let max_idle = config.max_in_flight as usize / 2;
+    let client = Client::new(config.targets.policy(), Tls::load(&config.targets)?, max_idle);
+    let context = Arc::new(Context::new(config));
+    let (stop, stopped) = watch::channel(false);
+    stop_on_signals(stop.clone())?;
+    if let Some(address) = context.config.listen {
+        let listener = http::bind(address).await?;
+        tokio::spawn(http::serve(listener, context.clone()));
+    }
+    tracing::info!(instance = context.instance, version = env!("CARGO_PKG_VERSION"), "starting");
+
+    let (news, news_in) = mpsc::unbounded_channel();
+    let (chunks, chunks_in) = mpsc::channel(1);
+    let (orders, orders_in) = watch::channel(Orders::default());
+    let (batches, batches_in) = mpsc::channel(1);
+    let (recorded, recorded_in) = mpsc::unbounded_channel();
+    let (errands, errands_in) = mpsc::channel(MOST_ERRANDS);
+    let (run_errands, run_errands_in) = mpsc::unbounded_channel();
+    let hungry = Arc::new(Notify::new());
+
+    let recorder =
+        tokio::spawn(record::recorder(context.clone(), batches_in, move |done| drop(recorded.send(done))));
+    let runner =
+        tokio::spawn(errand::runner(context.clone(), errands_in, move |done| drop(run_errands.send(done))));
+    let lines = Lines { news, chunks, orders: orders_in, hungry: hungry.clone() };
+    let leader = Leader::new(context.clone(), lines);
+    let (engine, landings) = Engine::new(context, client, Outbox { orders, hungry, batches, errands });
+    let inbox = Inbox {
+        news: news_in,
+        chunks: chunks_in,
+        recorded: recorded_in,
+        errands: run_errands_in,
+        stop: stopped,
+    };
+    let mut engine = tokio::spawn(engine.run(inbox, landings));
+    let mut rest = vec![recorder, runner];
+    let result = tokio::select! {
+        result = leader.run() => {
+            // Where the main session cannot go on, nothing can; after a signal this changes nothing.
+            stop.send_replace(true);
+            rest.insert(0, engine);
+            result
+        }
+        // All is recorded, or there was no time left: the main session may be stuck with a dead server.
+        ended = &mut engine => ended.map_err(|error| Error::System(error.into())),
+    };
+    for task in rest {
+        if let Err(error) = task.await {
+            tracing::error!(%error, "a part of the relay failed");
+        }
+    }
+    tracing::info!("stopped");
+    result
+}
+
+/// This process's limit of open files, from the text of `/proc/self/limits`.
+fn open_files(limits: &str) -> Option<u32> {
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+/// Requests at a time for which the files suffice, with half as many idle connections and some files for the rest.
+fn affordable(files: Option<u32>) -> u32 {
+    files.map_or(u32::MAX, |files| (files.saturating_sub(40) / 3 * 2).max(1))
+}
+
+/// The first SIGTERM or SIGINT asks everybody to stop; the second ends the process at once.
+fn stop_on_signals(stop: watch::Sender<bool>) -> Result<(), Error> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(Error::System)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::System)?;
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if stop.send_replace(true) {
+                std::process::exit(1);
+            }
+        }
+    });
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_of_open_files_bounds_the_requests() {
+        let text = "Limit  Soft Limit  Hard Limit  Units\nMax open files            1024                 524288               files\n";
+        assert_eq!(open_files(text), Some(1024));
+        assert_eq!(open_files("Max open files  unlimited  unlimited  files"), None);
+        assert_eq!(affordable(Some(1024)), 656);
+        assert_eq!(affordable(Some(64)), 16);
+        assert_eq!(affordable(Some(8)), 1);
+        assert_eq!(affordable(None), u32::MAX);
+    }
+}

@@ -1,0 +1,176 @@
+//! Leadership, reading and sleeping: what the leader's session does.
+
+use bytes::Bytes;
+use serde_json::Value;
+use tokio_postgres::Row;
+
+use super::{LONG, Micros, SHORT, Session, StoreError, unexpected};
+use crate::event::Facts;
+use crate::ledger::Position;
+use crate::matching::HookRow;
+
+/// A won lead.
+#[derive(Debug, Clone)]
+pub struct Lead {
+    /// Number of our cursor row.
+    pub n: i64,
+    /// Where to read on.
+    pub position: Position,
+    /// Events up to this seq may have recorded deliveries.
+    pub ahead: i64,
+}
+
+/// One event of a page.
+#[derive(Debug)]
+pub struct PageRow {
+    /// What it says.
+    pub facts: Facts,
+    /// Microseconds since 1970.
+    pub deliver_at: Option<i64>,
+    /// Queued by somebody else for one webhook alone.
+    pub target: Option<Box<str>>,
+    /// Its place.
+    pub seq: i64,
+    /// Its transaction.
+    pub xid: i64,
+}
+
+/// A page of the outbox.
+#[derive(Debug)]
+pub struct Page {
+    /// In order.
+    pub rows: Vec<PageRow>,
+    /// The window's name while it is not finished.
+    pub more: String,
+    /// The next window's name.
+    pub next: String,
+    /// True: ask for webhooks before matching.
+    pub config_changed: bool,
+}
+
+/// Webhooks that changed.
+pub struct Webhooks {
+    /// What to ask with next time.
+    pub config: String,
+    /// The changed ones.
+    pub rows: Vec<HookRow>,
+}
+
+impl Session {
+    /// Tries to lead; none when another relay does.
+    pub async fn lead(&self, instance: &str) -> Result<Option<Lead>, StoreError> {
+        let rows = self
+            .rows(SHORT, r#"SELECT n, "window", seq, xid, ahead FROM webhook._relay_lead($1)"#, &[&instance])
+            .await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        Ok(Some(Lead {
+            n: row.try_get(0)?,
+            position: Position {
+                window: row.try_get::<_, &str>(1)?.into(),
+                seq: row.try_get(2)?,
+                xid: row.try_get(3)?,
+            },
+            ahead: row.try_get(4)?,
+        }))
+    }
+
+    /// Gives the lead up.
+    pub async fn resign(&self) -> Result<(), StoreError> {
+        self.rows(SHORT, "SELECT webhook._relay_resign()", &[]).await?;
+        Ok(())
+    }
+
+    /// Reads events after a position.
+    pub async fn read(
+        &self,
+        from: &Position,
+        max_rows: i32,
+        max_bytes: i64,
+        config: &str,
+    ) -> Result<Page, StoreError> {
+        let mut rows = self.rows(SHORT, "SELECT id, type, created_at, data, previous, key, account, source, deliver_at, target, seq, xid, more, next, config_changed FROM webhook._relay_read($1, $2, $3, $4, $5, $6)", &[&&*from.window, &from.seq, &from.xid, &max_rows, &max_bytes, &config]).await?;
+        let last = rows.pop().ok_or_else(|| unexpected("_relay_read returned nothing"))?;
+        Ok(Page {
+            rows: rows.iter().map(page_row).collect::<Result<_, _>>()?,
+            more: last.try_get(12)?,
+            next: last.try_get(13)?,
+            config_changed: last.try_get(14)?,
+        })
+    }
+
+    /// Webhooks that changed since `config`; all of them without it.
+    pub async fn webhooks(&self, config: Option<&str>) -> Result<Webhooks, StoreError> {
+        let rows = self.rows(LONG, "SELECT config, id, url, events, status, filter_config, account, options, active_since, secrets, subscriptions, failing_since FROM webhook._relay_webhooks($1)", &[&config]).await?;
+        let (first, rows) =
+            rows.split_first().ok_or_else(|| unexpected("_relay_webhooks returned nothing"))?;
+        Ok(Webhooks { config: first.try_get(0)?, rows: rows.iter().map(hook_row).collect::<Result<_, _>>()? })
+    }
+
+    /// Which of these deliveries have an attempt or wait.
+    pub async fn recorded(&self, deliveries: &[&str]) -> Result<Vec<String>, StoreError> {
+        let rows = self.rows(LONG, "SELECT webhook._relay_recorded($1)", &[&deliveries]).await?;
+        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+    }
+
+    /// Switches the bell on; true when an emitter is committing now.
+    pub async fn arm(&self) -> Result<bool, StoreError> {
+        Ok(self.row(SHORT, "SELECT webhook._relay_arm()", &[]).await?.try_get(0)?)
+    }
+
+    /// True when an emitter is committing now.
+    pub async fn committing(&self) -> Result<bool, StoreError> {
+        Ok(self.row(SHORT, "SELECT webhook._relay_committing()", &[]).await?.try_get(0)?)
+    }
+
+    /// Switches the bell off.
+    pub async fn disarm(&self) -> Result<(), StoreError> {
+        self.rows(SHORT, "SELECT webhook._relay_disarm()", &[]).await?;
+        Ok(())
+    }
+}
+
+fn page_row(row: &Row) -> Result<PageRow, StoreError> {
+    Ok(PageRow {
+        facts: Facts {
+            id: boxed(row, 0)?.unwrap_or_default(),
+            kind: boxed(row, 1)?.unwrap_or_default(),
+            created_at: row.try_get::<_, Micros>(2)?.0,
+            data: bytes(row, 3)?,
+            previous: bytes(row, 4)?,
+            key: boxed(row, 5)?,
+            account: boxed(row, 6)?,
+            source: boxed(row, 7)?,
+        },
+        deliver_at: row.try_get::<_, Option<Micros>>(8)?.map(|at| at.0),
+        target: boxed(row, 9)?,
+        seq: row.try_get(10)?,
+        xid: row.try_get(11)?,
+    })
+}
+
+fn hook_row(row: &Row) -> Result<HookRow, StoreError> {
+    let subscriptions: Option<Value> = row.try_get(10)?;
+    let text = |value: &Value, key: &str| value[key].as_str().unwrap_or_default().to_owned();
+    let pairs = subscriptions.as_ref().and_then(Value::as_array).into_iter().flatten();
+    Ok(HookRow {
+        id: row.try_get(1)?,
+        url: row.try_get(2)?,
+        events: row.try_get::<_, Option<Vec<String>>>(3)?.unwrap_or_default(),
+        active: row.try_get::<_, Option<&str>>(4)? == Some("active"),
+        filter: row.try_get(5)?,
+        account: row.try_get(6)?,
+        options: row.try_get::<_, Option<Value>>(7)?.unwrap_or_default(),
+        active_since: row.try_get::<_, Option<Micros>>(8)?.map_or(0, |at| at.0),
+        secrets: row.try_get::<_, Option<Vec<String>>>(9)?.unwrap_or_default(),
+        subscriptions: pairs.map(|pair| (text(pair, "emitter"), text(pair, "event"))).collect(),
+        failing_since: row.try_get::<_, Option<Micros>>(11)?.map(|at| at.0),
+    })
+}
+
+pub(super) fn boxed(row: &Row, column: usize) -> Result<Option<Box<str>>, StoreError> {
+    Ok(row.try_get::<_, Option<&str>>(column)?.map(Into::into))
+}
+
+pub(super) fn bytes(row: &Row, column: usize) -> Result<Option<Bytes>, StoreError> {
+    Ok(row.try_get::<_, Option<&[u8]>>(column)?.map(Bytes::copy_from_slice))
+}

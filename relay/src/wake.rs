@@ -1,0 +1,222 @@
+//! When the leader reads next: the reader's side of the doorbell protocol.
+//!
+//! Emitters ring (NOTIFY) only while the bell is on. A reader that hears the bell and is on reads once for each ring:
+//! every emitter that looks at the bell after it was switched on rings after its commit became visible, so a read that
+//! starts after the ring sees it. Emitters that looked before are found by the scan that follows the switch, or are
+//! still committing then: as long as there are such (drowsy), the reader looks again after 5 to 50 ms.
+//! Ringing costs the emitters a lock at commit, so with many rings a second the bell goes off and the reader polls,
+//! until there is little to read again.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// How busy the outbox is, is judged over so long.
+const WINDOW: Duration = Duration::from_millis(200);
+/// So many reads that were rung for and found something switch the bell off …
+const MANY_RINGS: u32 = 40;
+/// … and fewer events than this switch it on again.
+const FEW_EVENTS: usize = 20;
+/// Polling, the outbox is read at least this often …
+const LONGEST_GAP: Duration = Duration::from_millis(10);
+/// … and, when the last page was not full, not more often than this.
+const SHORTEST_GAP: Duration = Duration::from_millis(1);
+const DROWSY_FIRST: Duration = Duration::from_millis(5);
+const DROWSY_LONGEST: Duration = Duration::from_millis(50);
+
+/// What a read found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Found {
+    /// So many events.
+    pub events: usize,
+    /// There are more.
+    pub full: bool,
+}
+
+/// What to do before the next read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Read at once.
+    Read,
+    /// Wait this long at most, and `least` at least; less than that only when the dispatcher runs out of work.
+    Pause {
+        /// At least.
+        least: Duration,
+        /// At most.
+        most: Duration,
+    },
+    /// Switch the bell on, then read.
+    Arm,
+    /// Switch the bell off, then go on as after a read.
+    Disarm,
+    /// Wait for a ring, or so long, then read.
+    Sleep(Duration),
+    /// Wait for a ring, or so long, then ask who is committing, then read.
+    Doze(Duration),
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Mode {
+    /// The bell is off.
+    Polling { events: usize, since: Instant },
+    /// The bell is on.
+    Listening { drowsy: Option<Duration>, rings: u32, since: Instant },
+}
+
+/// The reader's wakefulness.
+#[derive(Debug)]
+pub struct Wakefulness {
+    mode: Mode,
+    poll: Duration,
+    rung: bool,
+}
+
+impl Wakefulness {
+    /// Polling; asleep it will look every `poll`.
+    #[must_use]
+    pub fn new(poll: Duration, now: Instant) -> Self {
+        Self { mode: Mode::Polling { events: 0, since: now }, poll, rung: true }
+    }
+
+    /// The bell was switched on, or it was asked again who is committing: `committing` tells.
+    pub fn armed(&mut self, committing: bool, now: Instant) {
+        self.mode = match self.mode {
+            Mode::Listening { drowsy, rings, since } => {
+                let next = drowsy.map_or(DROWSY_FIRST, |gap| (gap * 2).min(DROWSY_LONGEST));
+                Mode::Listening { drowsy: committing.then_some(next), rings, since }
+            }
+            Mode::Polling { .. } => {
+                Mode::Listening { drowsy: committing.then_some(DROWSY_FIRST), rings: 0, since: now }
+            }
+        };
+        self.rung = true;
+    }
+
+    /// The bell was switched off.
+    pub fn disarmed(&mut self, now: Instant) {
+        self.mode = Mode::Polling { events: 0, since: now };
+    }
+
+    /// A wait ended, by a ring or by the clock.
+    pub fn woke(&mut self, rung: bool) {
+        self.rung = rung;
+    }
+
+    /// A read ended: what now?
+    pub fn after_read(&mut self, found: Found, now: Instant) -> Step {
+        match &mut self.mode {
+            Mode::Polling { events, since } => {
+                *events += found.events;
+                if now.saturating_duration_since(*since) >= WINDOW {
+                    if *events < FEW_EVENTS {
+                        return Step::Arm;
+                    }
+                    (*events, *since) = (0, now);
+                }
+                match found.full {
+                    true => Step::Read,
+                    false => Step::Pause { least: SHORTEST_GAP, most: LONGEST_GAP },
+                }
+            }
+            Mode::Listening { drowsy, rings, since } => {
+                if found.events > 0 {
+                    if drowsy.is_none() && !self.rung {
+                        // Work without a ring: somebody switched the bell off.
+                        return Step::Arm;
+                    }
+                    if now.saturating_duration_since(*since) > WINDOW {
+                        (*rings, *since) = (0, now);
+                    }
+                    *rings += 1;
+                    if *rings >= MANY_RINGS {
+                        return Step::Disarm;
+                    }
+                }
+                match *drowsy {
+                    _ if found.full => Step::Read,
+                    Some(gap) => Step::Doze(gap),
+                    None => Step::Sleep(self.poll),
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const POLL: Duration = Duration::from_secs(1);
+    const PAUSE: Step = Step::Pause { least: SHORTEST_GAP, most: LONGEST_GAP };
+
+    fn found(events: usize) -> Found {
+        Found { events, full: false }
+    }
+
+    fn asleep(now: Instant) -> Wakefulness {
+        let mut wake = Wakefulness::new(POLL, now);
+        assert_eq!(wake.after_read(found(0), now + WINDOW), Step::Arm);
+        wake.armed(false, now + WINDOW);
+        assert_eq!(wake.after_read(found(0), now + WINDOW), Step::Sleep(POLL));
+        wake
+    }
+
+    #[test]
+    fn polls_while_there_is_much_to_read() {
+        let mut now = Instant::now();
+        let mut wake = Wakefulness::new(POLL, now);
+        assert_eq!(wake.after_read(found(0), now), PAUSE);
+        assert_eq!(wake.after_read(Found { events: 500, full: true }, now), Step::Read);
+        now += WINDOW;
+        assert_eq!(wake.after_read(found(1), now), PAUSE);
+        now += WINDOW;
+        assert_eq!(wake.after_read(found(FEW_EVENTS), now), PAUSE);
+        now += WINDOW;
+        assert_eq!(wake.after_read(found(FEW_EVENTS - 1), now), Step::Arm);
+    }
+
+    #[test]
+    fn drowsy_while_an_emitter_that_did_not_ring_is_committing() {
+        let now = Instant::now();
+        let mut wake = Wakefulness::new(POLL, now);
+        wake.after_read(found(0), now + WINDOW);
+        for gap in [5, 10, 20, 40, 50, 50] {
+            wake.armed(true, now);
+            assert_eq!(wake.after_read(found(0), now), Step::Doze(Duration::from_millis(gap)));
+            wake.woke(false);
+        }
+        wake.armed(false, now);
+        assert_eq!(wake.after_read(found(0), now), Step::Sleep(POLL));
+    }
+
+    #[test]
+    fn one_read_for_each_ring_until_there_are_many() {
+        let mut now = Instant::now();
+        let mut wake = asleep(now);
+        for _ in 0..100 {
+            now += Duration::from_millis(20);
+            wake.woke(true);
+            assert_eq!(wake.after_read(found(3), now), Step::Sleep(POLL));
+        }
+        now += WINDOW * 2;
+        for _ in 1..MANY_RINGS {
+            now += Duration::from_millis(1);
+            wake.woke(true);
+            assert_eq!(wake.after_read(found(1), now), Step::Sleep(POLL));
+        }
+        wake.woke(true);
+        assert_eq!(wake.after_read(found(1), now), Step::Disarm);
+        wake.disarmed(now);
+        assert_eq!(wake.after_read(found(1), now), PAUSE);
+    }
+
+    #[test]
+    fn work_without_a_ring_switches_the_bell_on_again() {
+        let now = Instant::now();
+        let mut wake = asleep(now);
+        wake.woke(false);
+        assert_eq!(wake.after_read(found(1), now), Step::Arm);
+        wake.armed(false, now);
+        assert_eq!(wake.after_read(found(0), now), Step::Sleep(POLL));
+    }
+}

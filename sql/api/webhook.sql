@@ -1,0 +1,134 @@
+-- Webhooks: create, get, delete, rotate, test. (List and update have files of their own.)
+
+CREATE FUNCTION webhook._no_webhook(id text) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, webhook, pg_temp AS $$
+BEGIN
+    RAISE EXCEPTION USING ERRCODE = '42704', MESSAGE = format('webhook "%s" does not exist', id),
+        HINT = 'webhook_list() shows the webhooks there are.';
+END $$;
+
+-- When it was last sent to: the time of its newest delivery's newest attempt.
+CREATE FUNCTION webhook._last_triggered(id text) RETURNS timestamptz
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
+    SELECT a.at FROM webhook.attempts a WHERE a.webhook_id = id AND a.number > 0
+    ORDER BY a.webhook_id DESC, a.delivery_id DESC, a.number DESC LIMIT 1
+$$;
+
+CREATE FUNCTION webhook._show(w webhook.webhooks, secret text DEFAULT NULL) RETURNS webhook._webhook
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
+    SELECT ROW(w.id, w.url, w.name, w.description, w.events, w.status, w.disabled_reason, w.filter_config, w.account,
+               webhook._masked_options(w.options),
+               coalesce(secret, (SELECT webhook._masked(s.secret) FROM webhook.secrets s
+                                 WHERE s.webhook_id = w.id ORDER BY s.created_at DESC LIMIT 1)),
+               w.created_at, w.updated_at, webhook._last_triggered(w.id))::webhook._webhook
+$$;
+
+-- A type that nobody ever registered or emitted is legal, and most often a typing error.
+CREATE FUNCTION webhook._warn_unknown_types(events text[]) RETURNS void
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
+DECLARE
+    pattern text;
+    near text[];
+BEGIN
+    FOREACH pattern IN ARRAY events LOOP
+        CONTINUE WHEN EXISTS (SELECT FROM webhook.event_types t WHERE webhook._pattern_matches(ARRAY[pattern], t.type));
+        near := webhook._nearest(pattern, (SELECT array_agg(t.type ORDER BY t.type) FROM webhook.event_types t));
+        RAISE WARNING USING ERRCODE = '01000',
+            MESSAGE = format('event type "%s" was never registered or emitted', pattern),
+            HINT = CASE WHEN cardinality(near) > 0 THEN format('Did you mean %s?', array_to_string(near, ' or '))
+                   ELSE 'webhook_event_types() shows the known types; webhook_event_type_create() adds one.' END;
+    END LOOP;
+END $$;
+
+CREATE FUNCTION webhook_create(
+    url text, events text[] DEFAULT '{*}', name text DEFAULT NULL, description text DEFAULT NULL,
+    secret text DEFAULT NULL, filter_config jsonb DEFAULT NULL, account text DEFAULT NULL, options jsonb DEFAULT '{}')
+    RETURNS webhook._webhook
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
+DECLARE
+    w webhook.webhooks;
+    key text := webhook._check_secret(coalesce(webhook_create.secret, webhook._new_secret()));
+    at timestamptz := clock_timestamp();
+BEGIN
+    w.id := webhook._new_id('wh');
+    w.url := webhook._check_url(webhook_create.url);
+    w.events := webhook._check_patterns(webhook_create.events);
+    w.name := webhook_create.name;
+    w.description := webhook_create.description;
+    w.status := 'active';
+    w.filter_config := webhook._check_filter(webhook_create.filter_config);
+    w.account := webhook_create.account;
+    w.options := webhook._check_options(coalesce(webhook_create.options, '{}'));
+    PERFORM webhook._check_signing(w.options, key), webhook._check_label('account', w.account);
+    w.created_at := at;
+    w.updated_at := at;
+    w.active_since := at;
+    PERFORM webhook._warn_unknown_types(w.events);
+    INSERT INTO webhook.webhooks SELECT w.*;
+    INSERT INTO webhook.secrets (webhook_id, secret, created_at) VALUES (w.id, key, at);
+    RETURN webhook._show(w, key);
+END $$;
+COMMENT ON FUNCTION webhook_create(text, text[], text, text, text, jsonb, text, jsonb) IS
+    'Registers an endpoint and returns its row with the secret in full, here only. Errors: 22023 for a bad URL, pattern, secret, filter or option.';
+
+CREATE FUNCTION webhook_get(id text) RETURNS webhook._webhook
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
+DECLARE
+    w webhook.webhooks;
+BEGIN
+    SELECT * INTO w FROM webhook.webhooks h WHERE h.id = webhook_get.id AND h.host IS NULL;
+    IF NOT FOUND THEN PERFORM webhook._no_webhook(webhook_get.id); END IF;
+    RETURN webhook._show(w);
+END $$;
+COMMENT ON FUNCTION webhook_get(text) IS 'One webhook, secret masked. Errors: 42704 when there is none.';
+
+CREATE FUNCTION webhook_delete(id text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
+BEGIN
+    DELETE FROM webhook.webhooks w WHERE w.id = webhook_delete.id AND w.host IS NULL;
+    IF NOT FOUND THEN PERFORM webhook._no_webhook(webhook_delete.id); END IF;
+    PERFORM webhook._cancel(p.delivery_id) FROM webhook.pending p WHERE p.webhook_id = webhook_delete.id;
+    RETURN true;
+END $$;
+COMMENT ON FUNCTION webhook_delete(text) IS
+    'Deletes a webhook. Its pending deliveries are canceled, its history stays. Errors: 42704 when there is none.';
+
+CREATE FUNCTION webhook_rotate_secret(id text, secret text DEFAULT NULL, grace interval DEFAULT '24 hours')
+    RETURNS webhook._webhook
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
+DECLARE
+    w webhook.webhooks;
+    key text := webhook._check_secret(coalesce(webhook_rotate_secret.secret, webhook._new_secret()));
+    at timestamptz := clock_timestamp();
+BEGIN
+    IF grace IS NULL OR grace < '0' OR grace > '30 days' THEN
+        RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = format('grace "%s" is not between 0 and 30 days', grace),
+            HINT = 'During the grace both secrets are valid; 24 hours is the default.';
+    END IF;
+    UPDATE webhook.webhooks h SET updated_at = at WHERE h.id = webhook_rotate_secret.id AND h.host IS NULL RETURNING * INTO w;
+    IF NOT FOUND THEN PERFORM webhook._no_webhook(webhook_rotate_secret.id); END IF;
+    PERFORM webhook._check_signing(w.options, key);
+    DELETE FROM webhook.secrets s WHERE s.webhook_id = w.id AND s.expires_at <= at;
+    UPDATE webhook.secrets s SET expires_at = least(s.expires_at, at + grace) WHERE s.webhook_id = w.id;
+    INSERT INTO webhook.secrets (webhook_id, secret, created_at) VALUES (w.id, key, at);
+    RETURN webhook._show(w, key);
+END $$;
+COMMENT ON FUNCTION webhook_rotate_secret(text, text, interval) IS
+    'Gives a webhook a new secret, shown here in full. Older ones stay valid for grace: webhook-signature then carries one signature per secret, newest first.';
+
+CREATE FUNCTION webhook_test(id text, event text DEFAULT 'webhook.test') RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
+DECLARE
+    w webhook.webhooks;
+BEGIN
+    SELECT * INTO w FROM webhook.webhooks h WHERE h.id = webhook_test.id AND h.host IS NULL;
+    IF NOT FOUND THEN PERFORM webhook._no_webhook(webhook_test.id); END IF;
+    IF w.status <> 'active' THEN
+        RAISE EXCEPTION USING ERRCODE = '55000', MESSAGE = format('webhook "%s" is inactive', w.id),
+            HINT = format('Make it active first: SELECT * FROM webhook_update(%L, ''{"status": "active"}'').', w.id);
+    END IF;
+    RETURN webhook._append(event, jsonb_build_object('webhook_id', w.id, 'test', true)::json, account => w.account,
+                           target => w.id);
+END $$;
+COMMENT ON FUNCTION webhook_test(text, text) IS
+    'Queues a signed test delivery of the given type to this webhook alone and returns the event id. Errors: 42704, 22023 for the type, 55000 when inactive.';

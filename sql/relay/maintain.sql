@@ -1,0 +1,86 @@
+-- Partitions ahead, partitions past retention, and trimming of what the relay leaves behind.
+
+-- Creates the partition of one day; rows of that day that wait in the default partition move into it.
+CREATE FUNCTION webhook._create_partition(parent text, prefix text, id_column text, day date) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
+DECLARE
+    part text := parent || '_' || to_char(day, 'YYYYMMDD');
+    lower text := webhook._id_floor(prefix, day::timestamp AT TIME ZONE 'UTC');
+    upper text := webhook._id_floor(prefix, (day + 1)::timestamp AT TIME ZONE 'UTC');
+BEGIN
+    IF to_regclass('webhook.' || part) IS NOT NULL THEN RETURN false; END IF;
+    EXECUTE format('LOCK TABLE webhook.%I, webhook.%I IN ACCESS EXCLUSIVE MODE', parent, parent || '_default');
+    EXECUTE format('CREATE TABLE webhook.%I (LIKE webhook.%I INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', part, parent);
+    EXECUTE format('WITH moved AS (DELETE FROM webhook.%I WHERE %I >= %L AND %I < %L RETURNING *) INSERT INTO webhook.%I SELECT * FROM moved',
+                   parent || '_default', id_column, lower, id_column, upper, part);
+    EXECUTE format('ALTER TABLE webhook.%I ATTACH PARTITION webhook.%I FOR VALUES FROM (%L) TO (%L)', parent, part, lower, upper);
+    RETURN true;
+END $$;
+
+-- Drops a day's partitions when it is past retention and nothing unread or pending lies in it.
+CREATE FUNCTION webhook._drop_day(day date) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
+DECLARE
+    events regclass := to_regclass('webhook.events_' || to_char(day, 'YYYYMMDD'));
+    attempts regclass := to_regclass('webhook.attempts_' || to_char(day, 'YYYYMMDD'));
+    read_to bigint;
+    last_seq bigint;
+BEGIN
+    IF EXISTS (SELECT FROM webhook.pending p
+               WHERE p.event_id >= webhook._id_floor('evt', day::timestamp AT TIME ZONE 'UTC')
+                 AND p.event_id < webhook._id_floor('evt', (day + 1)::timestamp AT TIME ZONE 'UTC')) THEN
+        RETURN false;
+    END IF;
+    IF events IS NOT NULL THEN
+        SELECT least((c."window"::jsonb->>'floor')::bigint,
+                     (SELECT min((o->>1)::bigint) FROM jsonb_array_elements(c."window"::jsonb->'old') o))
+        INTO read_to FROM webhook.cursors c ORDER BY c.n DESC LIMIT 1;
+        EXECUTE format('SELECT max(seq) FROM %s WHERE epoch = webhook._epoch()', events) INTO last_seq;
+        IF last_seq >= coalesce(read_to, 0) THEN RETURN false; END IF;
+        EXECUTE format('DROP TABLE %s', events);
+    END IF;
+    IF attempts IS NOT NULL THEN EXECUTE format('DROP TABLE %s', attempts); END IF;
+    RETURN true;
+END $$;
+
+CREATE FUNCTION webhook._relay_maintain() RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp SET lock_timeout = '250ms' AS $$
+DECLARE
+    today date := (clock_timestamp() AT TIME ZONE 'UTC')::date;
+    oldest date := ((clock_timestamp() - webhook._retention()) AT TIME ZONE 'UTC')::date;
+    day date;
+    created integer := 0;
+    dropped integer := 0;
+    busy integer := 0;
+BEGIN
+    FOR day IN SELECT generate_series(today, today + 2, interval '1 day')::date LOOP
+        BEGIN
+            created := created + webhook._create_partition('events', 'evt', 'id', day)::integer
+                               + webhook._create_partition('attempts', 'del', 'delivery_id', day)::integer;
+        EXCEPTION WHEN lock_not_available THEN busy := busy + 1;
+        END;
+    END LOOP;
+    FOR day IN
+        SELECT DISTINCT substring(c.relname FROM '^(?:events|attempts)_([0-9]{8})$')::date
+        FROM pg_class c WHERE c.relnamespace = 'webhook'::regnamespace AND c.relname ~ '^(events|attempts)_[0-9]{8}$'
+          AND substring(c.relname FROM '([0-9]{8})$')::date < oldest
+        ORDER BY 1
+    LOOP
+        BEGIN
+            dropped := dropped + webhook._drop_day(day)::integer;
+        EXCEPTION WHEN lock_not_available THEN busy := busy + 1;
+        END;
+    END LOOP;
+    DELETE FROM webhook.cursors c WHERE c.n < (SELECT max(k.n) - 100 FROM webhook.cursors k);
+    PERFORM webhook._tidy_sources();
+    DELETE FROM webhook.requests r WHERE r.delivery_id < webhook._id_floor('del', clock_timestamp() - webhook._retention())
+        AND NOT EXISTS (SELECT FROM webhook.pending p WHERE p.delivery_id = r.delivery_id);
+    DELETE FROM webhook.losses l WHERE l.at < clock_timestamp() - webhook._retention();
+    DELETE FROM webhook.idempotency i WHERE i.created_at < clock_timestamp() - interval '24 hours';
+    DELETE FROM webhook.secrets s WHERE s.expires_at < clock_timestamp();
+    -- A relay that was away for longer than this reloads everything anyway.
+    DELETE FROM webhook.changes c WHERE c.at < clock_timestamp() - interval '1 hour';
+    RETURN format('%s partitions created, %s days dropped, %s left for later because they were locked', created, dropped, busy);
+END $$;
+COMMENT ON FUNCTION webhook._relay_maintain() IS
+    'Creates partitions for today and two days ahead, drops days past webhook.retention that nobody needs, trims cursors, idempotency keys and expired secrets. Waits at most 250 ms for a lock: writers queue behind it.';

@@ -1,0 +1,104 @@
+-- Reading the outbox: every committed event exactly once, in order, without waiting for anybody.
+--
+-- The reader takes snapshots S0, S1, ... and reads between two of them, low and high, what is visible in high and not in
+-- low. A transaction that was running in low is read in the window in which it has committed; nobody waits for it.
+-- `id > last` would lose it; `xid < xmin` would stall behind it.
+--
+-- Rows are read in the order of seq, which is the WAL position at emission: an event emitted after another one's commit
+-- has the larger seq, so events of one row come in the order of their commits. To find the unread rows in that order
+-- without scanning what is read, the window carries lower bounds of their seq:
+--   floor  unread rows of transactions at or past xmax(low) have no smaller seq;
+--   old    the same for each transaction that was running in low, as [xid, floor];
+--   mark   [lsn, xid]: transactions from xid on emit at lsn or later. Once xmax(low) reaches xid, floor rises to lsn.
+
+CREATE FUNCTION webhook._wal_mark() RETURNS TABLE (lsn bigint, next_xid bigint)
+    ROWS 1 LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', '_wal_mark_wrapper';
+COMMENT ON FUNCTION webhook._wal_mark() IS
+    'First the WAL insert position, then the next transaction id: what any transaction from next_xid on emits lies at or after lsn.';
+
+CREATE FUNCTION webhook._flush_wal() RETURNS void
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', '_flush_wal_wrapper';
+COMMENT ON FUNCTION webhook._flush_wal() IS
+    'Returns when the WAL written so far is on disk. A commit with synchronous_commit = off is visible before that; an event sent earlier could announce a fact that a crash undoes.';
+
+-- The window that follows when this one is read to its end at snapshot high.
+CREATE FUNCTION webhook._next_window(w jsonb, high pg_snapshot) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, webhook, pg_temp AS $$
+DECLARE
+    edge bigint := pg_snapshot_xmax(high)::text::bigint;
+    floor bigint := (w->>'floor')::bigint;
+    risen bigint := floor;
+    mark jsonb := w->'mark';
+    fresh record;
+BEGIN
+    IF mark IS NULL OR (mark->>1)::bigint <= edge THEN
+        risen := coalesce((mark->>0)::bigint, floor);
+        SELECT * INTO fresh FROM webhook._wal_mark();
+        mark := jsonb_build_array(fresh.lsn, fresh.next_xid);
+    END IF;
+    RETURN jsonb_build_object('low', high, 'floor', risen, 'mark', mark, 'old', coalesce((
+        SELECT jsonb_agg(jsonb_build_array(x.xid, coalesce((SELECT (o->>1)::bigint FROM jsonb_array_elements(w->'old') o
+                                                            WHERE (o->>0)::bigint = x.xid), floor)))
+        FROM (SELECT x::text::bigint AS xid FROM pg_snapshot_xip(high) x) x), '[]'));
+END $$;
+
+CREATE FUNCTION webhook._relay_read(
+    p_window text, p_seq bigint, p_xid bigint, p_max_rows integer, p_max_bytes bigint, p_config text)
+    RETURNS TABLE (id text, type text, created_at timestamptz, data bytea, previous bytea, key text, account text,
+                   source text, deliver_at timestamptz, target text, seq bigint, xid bigint, more text, next text,
+                   config_changed boolean)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp
+    -- One plan for good, along the index: planning over the partitions would cost ten times the read itself.
+    SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET jit = off AS $$
+DECLARE
+    w jsonb := p_window;
+    low pg_snapshot := w->>'low';
+    high pg_snapshot := coalesce((w->>'high')::pg_snapshot, pg_current_snapshot());
+    edge xid8 := pg_snapshot_xmax(low);
+    floor bigint := (w->>'floor')::bigint;
+    here integer := webhook._epoch();
+    after_xid xid8 := p_xid::text::xid8;
+    -- Transactions that ran in low and are visible in high: seldom any.
+    old_xids xid8[];
+    old_floors bigint[];
+BEGIN
+    SELECT array_agg(o.xid), array_agg(o.floor) INTO old_xids, old_floors
+    FROM (SELECT (v->>0)::xid8 AS xid, (v->>1)::bigint AS floor FROM jsonb_array_elements(w->'old') v) o
+    WHERE pg_visible_in_snapshot(o.xid, high);
+
+    RETURN QUERY
+    SELECT u.id, u.type, u.created_at, webhook._bytes(u.data), webhook._bytes(u.previous), u.key, u.account, u.source,
+           u.deliver_at, u.target, u.seq, u.xid::text::bigint, NULL::text, NULL::text, NULL::boolean
+    FROM (
+        SELECT m.*, sum(octet_length(m.data::text)) OVER (ORDER BY m.seq, m.xid ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
+        FROM (
+            (SELECT e.* FROM webhook.events e
+             WHERE e.seq >= floor AND (e.seq, e.xid) > (p_seq, after_xid) AND e.xid >= edge
+               AND e.epoch = here AND pg_visible_in_snapshot(e.xid, high)
+             ORDER BY e.seq, e.xid LIMIT p_max_rows)
+            UNION ALL
+            (SELECT e.* FROM unnest(old_xids, old_floors) o(xid, floor)
+             CROSS JOIN LATERAL (
+                 SELECT * FROM webhook.events r
+                 WHERE r.seq >= o.floor AND (r.seq, r.xid) > (p_seq, after_xid) AND r.xid = o.xid AND r.epoch = here
+                 ORDER BY r.seq, r.xid LIMIT p_max_rows) e
+             ORDER BY e.seq, e.xid LIMIT p_max_rows)
+            ORDER BY seq, xid LIMIT p_max_rows
+        ) m
+    ) u
+    WHERE coalesce(u.before, 0) < p_max_bytes
+    ORDER BY u.seq, u.xid;
+
+    IF FOUND THEN PERFORM webhook._flush_wal(); END IF;
+
+    RETURN QUERY
+    SELECT NULL::text, NULL::text, NULL::timestamptz, NULL::bytea, NULL::bytea, NULL::text, NULL::text, NULL::text,
+           NULL::timestamptz, NULL::text, NULL::bigint, NULL::bigint,
+           (w || jsonb_build_object('high', high))::text, webhook._next_window(w, high),
+           p_config IS NULL OR EXISTS (
+               SELECT FROM webhook.changes c
+               WHERE c.xid >= pg_snapshot_xmin(p_config::pg_snapshot)
+                 AND NOT pg_visible_in_snapshot(c.xid, p_config::pg_snapshot));
+END $$;
+COMMENT ON FUNCTION webhook._relay_read(text, bigint, bigint, integer, bigint, text) IS
+    'The next page of unread events, on disk for certain, then a last row with id NULL: more (this window goes on), next (the window after it), and whether webhooks changed since p_config.';

@@ -1,0 +1,104 @@
+-- Recording outcomes and the cursor, in one transaction.
+--
+-- An outcome is delivered, failed, retry (an attempt was made), spill (none was made: it waits), hold (in flight for
+-- long: a leased pending row lets the cursor pass), or release (leased but not attempted).
+-- A write-back under a lease counts only while the lease is still that one; a row that is gone was canceled meanwhile,
+-- and the attempt that was on its way is still logged.
+CREATE FUNCTION webhook._relay_record(
+    p_instance text, p_n bigint, p_window text, p_seq bigint, p_xid bigint, p_ahead bigint,
+    p_delivery_ids text[], p_event_ids text[], p_webhook_ids text[], p_keys text[], p_outcomes text[], p_numbers integer[],
+    p_tries integer[], p_leases bigint[], p_ages_ms integer[], p_codes integer[], p_times_ms integer[], p_errors text[],
+    p_response_headers text[], p_response_bodies bytea[], p_delays_ms bigint[]) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
+DECLARE
+    at timestamptz := clock_timestamp();
+    stale text[] := '{}';
+BEGIN
+    IF p_n IS NOT NULL THEN
+        INSERT INTO webhook.cursors (n, leader, "window", seq, xid, ahead)
+        VALUES (p_n + 1, p_instance, p_window, p_seq, p_xid, p_ahead) ON CONFLICT DO NOTHING;
+        IF NOT FOUND THEN
+            RAISE EXCEPTION USING ERRCODE = '55006', MESSAGE = format('relay %s does not lead any more', p_instance),
+                HINT = 'Another relay took over; what this one has not recorded will be sent by that one.';
+        END IF;
+    END IF;
+
+    IF EXISTS (SELECT FROM unnest(p_leases) l WHERE l <> 0) THEN
+        stale := ARRAY(SELECT l.delivery_id FROM webhook._relay_return(
+            at, p_instance, p_delivery_ids, p_outcomes, p_numbers, p_tries, p_leases, p_errors, p_delays_ms) l(delivery_id));
+    END IF;
+
+    INSERT INTO webhook.attempts (delivery_id, number, event_id, webhook_id, at, outcome, response_code,
+                                  response_time_ms, error, response_headers, response_body)
+    SELECT v.delivery_id, v.number, v.event_id, v.webhook_id, at - v.age_ms * interval '1 millisecond', v.outcome,
+           v.code, v.time_ms, v.error, v.headers::jsonb, v.body
+    FROM unnest(p_delivery_ids, p_numbers, p_event_ids, p_webhook_ids, p_ages_ms, p_outcomes, p_codes, p_times_ms,
+                p_errors, p_response_headers, p_response_bodies)
+         AS v(delivery_id, number, event_id, webhook_id, age_ms, outcome, code, time_ms, error, headers, body)
+    WHERE v.outcome IN ('delivered', 'failed', 'retry') AND v.delivery_id <> ALL (stale)
+    ON CONFLICT DO NOTHING;
+
+    IF p_outcomes && '{retry,spill,hold}' THEN
+        INSERT INTO webhook.pending (delivery_id, event_id, webhook_id, key, reason, attempts, tries, due_at, lease, leased_by,
+                                     ordered, seq)
+        SELECT v.delivery_id, v.event_id, v.webhook_id, v.key,
+               CASE v.outcome WHEN 'retry' THEN 'retry' WHEN 'hold' THEN 'in_flight' ELSE v.error END,
+               CASE v.outcome WHEN 'retry' THEN v.number ELSE v.number - 1 END, v.tries,
+               at + v.delay_ms * interval '1 millisecond',
+               CASE v.outcome WHEN 'hold' THEN v.lease ELSE 0 END, CASE v.outcome WHEN 'hold' THEN p_instance END,
+               v.outcome = 'spill' AND v.error = 'ordered',
+               CASE WHEN v.error = 'ordered' THEN (SELECT e.seq FROM webhook.events e WHERE e.id = v.event_id) ELSE 0 END
+        FROM unnest(p_delivery_ids, p_event_ids, p_webhook_ids, p_keys, p_outcomes, p_numbers, p_tries, p_leases, p_errors,
+                    p_delays_ms) WITH ORDINALITY
+             AS v(delivery_id, event_id, webhook_id, key, outcome, number, tries, lease, error, delay_ms, n)
+        WHERE ((v.outcome IN ('retry', 'spill') AND v.lease = 0) OR v.outcome = 'hold')
+          AND EXISTS (SELECT FROM webhook.webhooks w WHERE w.id = v.webhook_id)
+        ORDER BY v.n
+        ON CONFLICT DO NOTHING;
+    END IF;
+    RETURN p_n + 1;
+END $$;
+
+-- Gives leased rows back as their outcomes say (a failed one of an ordered webhook with on_failed = block stays and blocks its key
+-- until it is replayed or canceled); returns those whose lease is no longer ours.
+CREATE FUNCTION webhook._relay_return(
+    p_at timestamptz, p_instance text, p_delivery_ids text[], p_outcomes text[], p_numbers integer[], p_tries integer[],
+    p_leases bigint[], p_errors text[], p_delays_ms bigint[]) RETURNS SETOF text
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
+BEGIN
+    RETURN QUERY
+    WITH back AS MATERIALIZED (
+        SELECT v.*, p.lease AS present, v.outcome = 'failed' AND p.ordered AND EXISTS (
+                   SELECT FROM webhook.webhooks w WHERE w.id = p.webhook_id AND w.options->>'on_failed' = 'block') AS blocks
+        FROM unnest(p_delivery_ids, p_outcomes, p_numbers, p_tries, p_leases, p_errors, p_delays_ms)
+             AS v(delivery_id, outcome, number, tries, lease, error, delay_ms)
+        JOIN webhook.pending p ON p.delivery_id = v.delivery_id
+        WHERE v.lease <> 0
+        ORDER BY v.delivery_id
+        FOR UPDATE OF p
+    ), done AS (
+        DELETE FROM webhook.pending p USING back b
+        WHERE p.delivery_id = b.delivery_id AND b.present = b.lease AND b.outcome IN ('delivered', 'failed') AND NOT b.blocks
+    ), again AS (
+        UPDATE webhook.pending p
+        SET due_at = CASE WHEN b.blocks THEN 'infinity' ELSE p_at + b.delay_ms * interval '1 millisecond' END, tries = b.tries,
+            attempts = CASE WHEN b.outcome IN ('retry', 'failed') THEN b.number ELSE p.attempts END,
+            reason = CASE b.outcome WHEN 'retry' THEN 'retry' WHEN 'failed' THEN 'blocked' WHEN 'release' THEN coalesce(b.error, p.reason) ELSE p.reason END,
+            -- A one-off request that is tried again holds back no later one to its host.
+            ordered = p.ordered AND NOT (b.outcome = 'retry' AND EXISTS (
+                SELECT FROM webhook.requests r WHERE r.delivery_id = p.delivery_id)),
+            lease = CASE b.outcome WHEN 'hold' THEN p.lease ELSE 0 END,
+            leased_by = CASE b.outcome WHEN 'hold' THEN p.leased_by END
+        FROM back b
+        WHERE p.delivery_id = b.delivery_id AND b.present = b.lease AND (b.blocks OR b.outcome IN ('retry', 'release', 'spill', 'hold'))
+    )
+    SELECT b.delivery_id FROM back b WHERE b.present <> b.lease;
+END $$;
+
+CREATE FUNCTION webhook._relay_recorded(p_delivery_ids text[]) RETURNS SETOF text
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
+    SELECT i.id FROM unnest(p_delivery_ids) i(id)
+    WHERE EXISTS (SELECT FROM webhook.attempts a WHERE a.delivery_id = i.id)
+       OR EXISTS (SELECT FROM webhook.pending p WHERE p.delivery_id = i.id)
+$$;
+COMMENT ON FUNCTION webhook._relay_recorded(text[]) IS 'Of these deliveries, those that a former leader already recorded.';

@@ -1,0 +1,22 @@
+-- What the relay decides about a webhook: failing, disabled; and the operator events that tell of it.
+
+CREATE FUNCTION webhook._relay_failing(p_webhook_id text, p_failing boolean) RETURNS void
+    LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
+    UPDATE webhook.webhooks w SET failing_since = CASE WHEN p_failing THEN clock_timestamp() END
+    WHERE w.id = p_webhook_id AND w.host IS NULL AND (w.failing_since IS NOT NULL) <> p_failing
+$$;
+
+CREATE FUNCTION webhook._relay_disable(p_webhook_id text, p_reason text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
+BEGIN
+    UPDATE webhook.webhooks w SET status = 'inactive', disabled_reason = p_reason, updated_at = clock_timestamp()
+    WHERE w.id = p_webhook_id AND w.host IS NULL AND w.status = 'active';
+    RETURN FOUND;
+END $$;
+
+CREATE FUNCTION webhook._relay_signal(p_webhook_id text, p_type text, p_data jsonb) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
+BEGIN
+    RETURN webhook._append(p_type, p_data::json, key => p_webhook_id,
+                           account => (SELECT w.account FROM webhook.webhooks w WHERE w.id = p_webhook_id));
+END $$;

@@ -1,0 +1,33 @@
+-- What the relay caches of webhooks: all, or those changed since a token it got before.
+
+-- options with retry_schedule in seconds, as the relay reads it.
+CREATE FUNCTION webhook._seconds(options jsonb) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, webhook, pg_temp AS $$
+    SELECT CASE WHEN options ? 'retry_schedule' THEN options || jsonb_build_object('retry_schedule',
+        (SELECT coalesce(jsonb_agg(CASE WHEN jsonb_typeof(e) = 'number' THEN e
+                                   ELSE to_jsonb(extract(epoch FROM (e #>> '{}')::interval)) END ORDER BY n), '[]')
+         FROM jsonb_array_elements(options->'retry_schedule') WITH ORDINALITY x(e, n)))
+    ELSE options END
+$$;
+
+CREATE FUNCTION webhook._relay_webhooks(p_since text)
+    RETURNS TABLE (config text, id text, url text, events text[], status text, filter_config jsonb, account text,
+                   options jsonb, active_since timestamptz, secrets text[], subscriptions jsonb, failing_since timestamptz)
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
+    SELECT pg_current_snapshot()::text, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+    UNION ALL
+    SELECT NULL, c.id, w.url, w.events, w.status, w.filter_config, w.account, webhook._seconds(w.options),
+           w.active_since,
+           ARRAY(SELECT s.secret FROM webhook.secrets s
+                 WHERE s.webhook_id = c.id AND (s.expires_at IS NULL OR s.expires_at > clock_timestamp())
+                 ORDER BY s.created_at DESC),
+           (SELECT jsonb_agg(jsonb_build_object('emitter', u.emitter_id, 'event', u.event_name))
+            FROM webhook.subscriptions u WHERE u.listener_id = c.id),
+           w.failing_since
+    FROM (SELECT h.id FROM webhook.webhooks h WHERE p_since IS NULL
+          UNION
+          SELECT g.webhook_id FROM webhook.changes g
+          WHERE p_since IS NOT NULL AND g.xid >= pg_snapshot_xmin(p_since::pg_snapshot)
+            AND NOT pg_visible_in_snapshot(g.xid, p_since::pg_snapshot)) c
+    LEFT JOIN webhook.webhooks w ON w.id = c.id
+$$;

@@ -1,0 +1,55 @@
+-- Deliveries that wait: the only mutable delivery state.
+CREATE TABLE webhook.pending (
+    delivery_id text COLLATE "C" PRIMARY KEY,
+    event_id    text COLLATE "C" NOT NULL,
+    webhook_id  text COLLATE "C" NOT NULL,
+    key         text,
+    reason      text NOT NULL,
+    attempts    integer NOT NULL DEFAULT 0,
+    tries       integer NOT NULL DEFAULT 0,
+    due_at      timestamptz NOT NULL,
+    ordered     boolean NOT NULL DEFAULT false,
+    seq         bigint NOT NULL DEFAULT 0,
+    lease       bigint NOT NULL DEFAULT 0,
+    leased_by   text,
+    created_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    CHECK ((lease = 0) = (leased_by IS NULL)),
+    CHECK (NOT ordered OR key IS NOT NULL)
+);
+-- While a delivery is leased its due_at is the lease's end, so an expired lease is simply due again.
+CREATE INDEX pending_due ON webhook.pending (webhook_id, due_at);
+CREATE INDEX pending_event ON webhook.pending (event_id);
+CREATE INDEX pending_ordered ON webhook.pending (webhook_id, key, seq) WHERE ordered;
+COMMENT ON TABLE webhook.pending IS 'Deliveries that wait for a retry, a due time, capacity or a resumed webhook.';
+COMMENT ON COLUMN webhook.pending.reason IS 'retry, due, capacity, paused, ordered, blocked, replay, test or in_flight.';
+COMMENT ON COLUMN webhook.pending.tries IS 'Attempts in the present schedule; a replay starts a new one.';
+COMMENT ON COLUMN webhook.pending.lease IS 'Token of the relay that is sending it now; 0: nobody. Write-backs with another token change nothing.';
+COMMENT ON COLUMN webhook.pending.ordered IS 'It must wait until every earlier one (by seq) of its webhook and key is gone from here; until then due_at is infinity.';
+
+-- A row that is not the first of its key waits. The lock on its predecessor makes whoever deletes that one see it.
+CREATE FUNCTION webhook._pending_queue() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
+BEGIN
+    PERFORM FROM webhook.pending p
+    WHERE p.ordered AND p.webhook_id = NEW.webhook_id AND p.key = NEW.key AND p.seq < NEW.seq
+    ORDER BY p.seq DESC LIMIT 1 FOR KEY SHARE;
+    IF FOUND THEN NEW.due_at := 'infinity'; END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER pending_queue BEFORE INSERT ON webhook.pending
+    FOR EACH ROW WHEN (NEW.ordered) EXECUTE FUNCTION webhook._pending_queue();
+
+-- When the first of a key goes, the next one is due; behind a blocked one everything stays.
+CREATE FUNCTION webhook._pending_advance() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
+BEGIN
+    UPDATE webhook.pending p SET due_at = clock_timestamp()
+    WHERE p.due_at = 'infinity' AND p.lease = 0 AND p.reason <> 'blocked' AND p.delivery_id = (
+        SELECT h.delivery_id FROM webhook.pending h
+        WHERE h.ordered AND h.webhook_id = OLD.webhook_id AND h.key = OLD.key ORDER BY h.seq LIMIT 1);
+    RETURN NULL;
+END $$;
+CREATE TRIGGER pending_advance AFTER DELETE ON webhook.pending
+    FOR EACH ROW WHEN (OLD.ordered) EXECUTE FUNCTION webhook._pending_advance();
+CREATE TRIGGER pending_left AFTER UPDATE OF ordered ON webhook.pending
+    FOR EACH ROW WHEN (OLD.ordered AND NOT NEW.ordered) EXECUTE FUNCTION webhook._pending_advance();

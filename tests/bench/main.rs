@@ -1,0 +1,45 @@
+//! `make bench`: what delivery costs, beside what a bare HTTP client on the same machine costs.
+//!
+//! `bench [scenario…]` runs the scenarios named, or all; each is a module and writes `target/bench/<scenario>.json`.
+
+mod ceiling;
+mod cpu;
+mod latency;
+mod report;
+mod sink;
+mod throughput;
+mod writes;
+
+use webhook_tests::cluster::Cluster;
+use webhook_tests::session::Session;
+
+const SCENARIOS: [&str; 3] = ["throughput", "latency", "writes"];
+
+#[tokio::main]
+async fn main() {
+    let mut names: Vec<String> = std::env::args().skip(1).collect();
+    if names == ["sink"] {
+        return sink::serve();
+    }
+    if names.is_empty() {
+        names = SCENARIOS.map(String::from).into();
+    }
+    println!("Building (release) and starting a private Postgres with default durability …");
+    let cluster = Cluster::start(&["max_wal_size=4GB", "shared_buffers=256MB"]).await;
+    for name in names {
+        match name.as_str() {
+            "throughput" => throughput::run(&cluster).await,
+            "latency" => latency::run(&cluster).await,
+            "writes" => writes::run(&cluster).await,
+            other => panic!("there is no scenario {other}, only {SCENARIOS:?}"),
+        }
+    }
+}
+
+/// A data object of 500 bytes that holds the number `n`, as SQL.
+const DATA: &str = "jsonb_build_object('n', n, 'text', repeat('x', 481 - length(n::text)))";
+
+/// Waits until everything emitted so far is in the log as delivered.
+async fn recorded(db: &Session, count: usize) {
+    db.until("SELECT count(*) FROM webhook.attempts WHERE outcome = 'delivered'", &count.to_string()).await;
+}

@@ -1,0 +1,43 @@
+//! What a scenario found: printed, and written as JSON.
+
+use serde_json::{Map, Value};
+
+/// The figures of one scenario, in the order in which they were added.
+pub struct Report {
+    scenario: &'static str,
+    figures: Map<String, Value>,
+}
+
+impl Report {
+    /// Opens the report with a line that says what is measured.
+    pub fn new(scenario: &'static str, what: &str) -> Self {
+        println!("\n== {scenario}: {what}");
+        let mut figures = Map::new();
+        figures.insert("scenario".into(), scenario.into());
+        figures.insert("measured".into(), what.into());
+        figures.insert("cores".into(), std::thread::available_parallelism().map_or(0, usize::from).into());
+        Self { scenario, figures }
+    }
+
+    /// Adds a figure; `unit` is for the eye, `name` for JSON.
+    pub fn add(&mut self, name: &str, value: f64, unit: &str) {
+        println!("{name:>40} {value:>12.3} {unit}");
+        // Three places are more than any of this repeats to.
+        self.figures.insert(name.into(), ((value * 1000.0).round() / 1000.0).into());
+    }
+
+    /// Writes `target/bench/<scenario>.json`.
+    pub fn write(self) {
+        let folder = webhook_tests::stage::target().join("bench");
+        std::fs::create_dir_all(&folder).expect("make target/bench");
+        let path = folder.join(format!("{}.json", self.scenario));
+        let text = serde_json::to_string_pretty(&self.figures).expect("figures are JSON");
+        std::fs::write(&path, text + "\n").expect("write the figures");
+        println!("   written to {}", path.display());
+    }
+}
+
+/// The value at `part` (0 to 1) of the sorted `values`.
+pub fn quantile(values: &[f64], part: f64) -> f64 {
+    values[((values.len() - 1) as f64 * part).round() as usize]
+}

@@ -1,0 +1,57 @@
+//! The receiver as a process of its own, so that its CPU time can be told from the sender's.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{ChildStdin, ChildStdout, Command, Stdio};
+
+use webhook_tests::process::{Process, Signal};
+use webhook_tests::receiver::Receiver;
+
+/// The child's side: says its URL, then a count for every line that it reads.
+pub fn serve() {
+    let receiver = Receiver::counting();
+    println!("{}", receiver.url("/"));
+    for _ in std::io::stdin().lines() {
+        println!("{}", receiver.count());
+    }
+}
+
+/// A running sink.
+pub struct Sink {
+    /// Where to send to.
+    pub url: String,
+    process: Process,
+    ask: ChildStdin,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Sink {
+    /// Starts it.
+    pub fn start() -> Self {
+        let program = std::env::current_exe().expect("know our own path");
+        let mut command = Command::new(program);
+        let mut process =
+            Process::start(command.arg("sink").stdin(Stdio::piped()).stdout(Stdio::piped()), Signal::KILL);
+        let ask = process.child().stdin.take().expect("a pipe");
+        let answers = BufReader::new(process.child().stdout.take().expect("a pipe"));
+        let mut sink = Self { url: String::new(), process, ask, answers };
+        sink.url = sink.line();
+        sink
+    }
+
+    /// How many requests it has received.
+    pub fn count(&mut self) -> usize {
+        self.ask.write_all(b"\n").expect("ask the sink");
+        self.line().parse().expect("a number")
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.answers.read_line(&mut line).expect("the sink answers");
+        line.trim().into()
+    }
+}

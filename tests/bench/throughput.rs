@@ -1,0 +1,67 @@
+//! Deliveries per second from commit to recorded, beside the ceiling.
+
+use std::time::{Duration, Instant};
+
+use webhook_tests::cluster::Cluster;
+use webhook_tests::database::Database;
+use webhook_tests::relay::Relay;
+use webhook_tests::until::within;
+
+use crate::report::Report;
+use crate::sink::Sink;
+use crate::{DATA, ceiling, cpu, recorded};
+
+const EVENTS: usize = 100_000;
+
+/// Runs the scenario.
+pub async fn run(cluster: &Cluster) {
+    let mut report =
+        Report::new("throughput", "100,000 events of 500 bytes to 1 webhook, from commit to recorded");
+    let count = EVENTS as f64;
+    let thousands = count / 1000.0;
+
+    let sink = Sink::start();
+    let before = (cpu::seconds(std::process::id()), cpu::seconds(sink.pid()));
+    let took = ceiling::send(&sink.url, EVENTS).await.as_secs_f64();
+    let bare = count / took;
+    report.add("ceiling_per_second", bare, "signed requests by a bare reqwest loop");
+    let own = cpu::seconds(std::process::id()) - before.0;
+    report.add("ceiling_cpu_s_per_1000", own / thousands, "s of the sender");
+    report.add("sink_cpu_s_per_1000", (cpu::seconds(sink.pid()) - before.1) / thousands, "s of the receiver");
+    drop(sink);
+
+    let mut sink = Sink::start();
+    let db = Database::on(cluster).await;
+    let relay = Relay::start(&db.url()).await;
+    db.webhook(&sink.url, "").await;
+    let emit =
+        format!("SELECT count(webhook_emit('bench.tick', {DATA})) FROM generate_series(1, {EVENTS}) n");
+    let start = Instant::now();
+    db.run(&format!("BEGIN; {emit}")).await;
+    report.add(
+        "emit_us_per_event",
+        start.elapsed().as_secs_f64() * 1e6 / count,
+        "µs in the emitting statement",
+    );
+    let before = (cpu::seconds(relay.pid()), cpu::family(cluster.pid()));
+    let start = Instant::now();
+    db.run("COMMIT").await;
+    within(Duration::from_secs(600), "all requests to arrive", async || {
+        let arrived = sink.count();
+        if arrived >= EVENTS { Ok(()) } else { Err(format!("{arrived}\n{}", relay.logs().text())) }
+    })
+    .await;
+    recorded(&db, EVENTS).await;
+    let rate = count / start.elapsed().as_secs_f64();
+    report.add("deliveries_per_second", rate, "from commit to recorded");
+    report.add("ratio", rate / bare, "of the ceiling (0.40 expected)");
+    report.add("relay_cpu_s_per_1000", (cpu::seconds(relay.pid()) - before.0) / thousands, "s of the relay");
+    report.add(
+        "postgres_cpu_s_per_1000",
+        (cpu::family(cluster.pid()) - before.1) / thousands,
+        "s of Postgres",
+    );
+    report.add("relay_peak_memory_mib", relay.peak_memory() as f64 / 1024.0, "MiB");
+    report.add("duplicates", (sink.count() - EVENTS) as f64, "requests too many");
+    report.write();
+}

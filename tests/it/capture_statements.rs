@@ -1,0 +1,197 @@
+//! Whatever statement changes a row, the change is captured.
+
+use crate::capture_seen::{kinds, seen, users};
+
+#[tokio::test]
+async fn copy_captures_every_row() {
+    let db = users().await;
+    db.run("SELECT webhook_watch('users', 'user', columns => '{id,name}')").await;
+    db.run(r#"COPY users (id, name) FROM PROGRAM 'printf "1\tAda\n2\tBob\n"'"#).await;
+    assert_eq!(
+        seen(&db).await,
+        [r#"user.created {"id":1,"name":"Ada"}"#, r#"user.created {"id":2,"name":"Bob"}"#]
+    );
+}
+
+#[tokio::test]
+async fn a_copy_that_fails_leaves_nothing() {
+    let db = users().await;
+    db.run("SELECT webhook_watch('users', 'user')").await;
+    let refused = db.refusal(r#"COPY users (id, name) FROM PROGRAM 'printf "1\tAda\n1\tBob\n"'"#).await;
+    assert_eq!(refused.code, "23505");
+    assert_eq!(kinds(&db).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn merge_captures_what_it_did_to_each_row() {
+    let db = users().await;
+    db.run("SELECT webhook_watch('users', 'user', columns => '{id,name}')").await;
+    db.run("SET webhook.enabled = off; INSERT INTO users VALUES (1, 'Ada'), (2, 'Bob'), (3, 'Eve'); RESET webhook.enabled")
+        .await;
+    db.run(
+        "MERGE INTO users u USING (VALUES (1, 'Ada'), (2, 'Robert'), (4, 'New'), (5, NULL)) n(id, name) ON u.id = n.id
+         WHEN MATCHED AND u.id = 1 THEN DELETE
+         WHEN MATCHED THEN UPDATE SET name = n.name
+         WHEN NOT MATCHED AND n.name IS NULL THEN DO NOTHING
+         WHEN NOT MATCHED THEN INSERT (id, name) VALUES (n.id, n.name)",
+    )
+    .await;
+    let expected = [
+        r#"user.deleted {"id":1,"name":"Ada"}"#,
+        r#"user.updated {"id":2,"name":"Robert"}"#,
+        r#"user.created {"id":4,"name":"New"}"#,
+    ];
+    let mut events = seen(&db).await;
+    events.sort_by_key(|event| event.split("\"id\":").nth(1).map(str::to_owned));
+    assert_eq!(events, expected);
+}
+
+#[tokio::test]
+async fn on_conflict_is_an_insert_an_update_or_nothing() {
+    let db = users().await;
+    db.run("SELECT webhook_watch('users', 'user', columns => '{id,name}', previous => true)").await;
+    let upsert = |values: &str, rest: &str| {
+        format!("INSERT INTO users (id, name) VALUES {values} ON CONFLICT (id) DO {rest}")
+    };
+    db.run(&upsert("(1, 'Ada')", "UPDATE SET name = excluded.name")).await;
+    db.run(&upsert("(1, 'Eve'), (2, 'Bob')", "UPDATE SET name = excluded.name")).await;
+    db.run(&upsert("(1, 'Eve')", "UPDATE SET name = excluded.name")).await;
+    db.run(&upsert("(1, 'Zed')", "UPDATE SET name = excluded.name WHERE users.id > 1")).await;
+    db.run(&upsert("(1, 'Zed')", "NOTHING")).await;
+    let expected = [
+        r#"user.created {"id":1,"name":"Ada"}"#,
+        r#"user.updated {"id":1,"name":"Eve"}"#,
+        r#"user.created {"id":2,"name":"Bob"}"#,
+    ];
+    let mut events = seen(&db).await;
+    // INSERT and UPDATE triggers of one statement run in the triggers' order.
+    events[1..].sort_by_key(|event| event.contains("\"id\":2"));
+    assert_eq!(events, expected);
+    assert_eq!(
+        db.value("SELECT previous FROM webhook.events WHERE type = 'user.updated'").await,
+        r#"{"name":"Ada"}"#
+    );
+}
+
+#[tokio::test]
+async fn writes_in_ctes_are_captured() {
+    let db = users().await;
+    db.run("SELECT webhook_watch('users', 'user', columns => '{id,name}')").await;
+    db.run("INSERT INTO users VALUES (1, 'Ada'), (2, 'Bob')").await;
+    db.run("TRUNCATE webhook.events").await;
+    db.run(
+        "WITH gone AS (DELETE FROM users WHERE id = 1 RETURNING *),
+              changed AS (UPDATE users SET name = 'Robert' WHERE id = 2)
+         INSERT INTO users SELECT id + 10, name FROM gone",
+    )
+    .await;
+    let mut events = seen(&db).await;
+    events.sort();
+    let expected = [
+        r#"user.created {"id":11,"name":"Ada"}"#,
+        r#"user.deleted {"id":1,"name":"Ada"}"#,
+        r#"user.updated {"id":2,"name":"Robert"}"#,
+    ];
+    assert_eq!(events, expected);
+}
+
+#[tokio::test]
+async fn truncate_is_not_captured() {
+    let db = users().await;
+    db.run("SELECT webhook_watch('users', 'user')").await;
+    db.run("INSERT INTO users VALUES (1); TRUNCATE users; INSERT INTO users VALUES (1)").await;
+    assert_eq!(kinds(&db).await, ["user.created", "user.created"]);
+}
+
+#[tokio::test]
+async fn what_replication_applies_is_not_captured_again() {
+    let db = users().await;
+    db.run("SELECT webhook_watch('users', 'user', columns => '{id}')").await;
+    db.run("SET session_replication_role = replica; INSERT INTO users VALUES (1)").await;
+    db.run(
+        "SET session_replication_role = local; INSERT INTO users VALUES (2); RESET session_replication_role",
+    )
+    .await;
+    assert_eq!(seen(&db).await, [r#"user.created {"id":2}"#]);
+    db.run("ALTER TABLE users ENABLE ALWAYS TRIGGER webhook_insert_user").await;
+    db.run("SET session_replication_role = replica; INSERT INTO users VALUES (3); RESET session_replication_role").await;
+    assert_eq!(kinds(&db).await.len(), 2, "unless its owner says so");
+}
+
+#[tokio::test]
+async fn a_deferred_constraint_trigger_captures_at_commit() {
+    let db = users().await;
+    db.run(
+        "CREATE CONSTRAINT TRIGGER late AFTER INSERT OR UPDATE ON users DEFERRABLE INITIALLY DEFERRED
+         FOR EACH ROW EXECUTE FUNCTION webhook_capture('user')",
+    )
+    .await;
+    db.run("BEGIN; INSERT INTO users VALUES (1, 'Ada'); UPDATE users SET name = 'Eve'").await;
+    assert_eq!(kinds(&db).await, Vec::<String>::new());
+    db.run("COMMIT").await;
+    assert_eq!(kinds(&db).await, ["user.created", "user.updated"]);
+}
+
+#[tokio::test]
+async fn changes_made_by_triggers_and_deferred_triggers_are_captured() {
+    let db = users().await;
+    db.run(
+        "CREATE TABLE log (id int PRIMARY KEY);
+         CREATE TABLE late (id int PRIMARY KEY);
+         CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql
+             AS 'BEGIN INSERT INTO log VALUES (NEW.id); RETURN NULL; END';
+         CREATE FUNCTION note_late() RETURNS trigger LANGUAGE plpgsql
+             AS 'BEGIN INSERT INTO late VALUES (NEW.id); RETURN NULL; END';
+         CREATE TRIGGER note AFTER INSERT ON users FOR EACH ROW EXECUTE FUNCTION note();
+         CREATE CONSTRAINT TRIGGER note AFTER INSERT ON log DEFERRABLE INITIALLY DEFERRED
+             FOR EACH ROW EXECUTE FUNCTION note_late();
+         SELECT webhook_watch('users', 'user', columns => '{id}'), webhook_watch('log', 'log'), webhook_watch('late', 'late')",
+    )
+    .await;
+    db.run("INSERT INTO users VALUES (1), (2)").await;
+    let mut events = seen(&db).await;
+    events.sort();
+    let expected = [
+        r#"late.created {"id":1}"#,
+        r#"late.created {"id":2}"#,
+        r#"log.created {"id":1}"#,
+        r#"log.created {"id":2}"#,
+        r#"user.created {"id":1}"#,
+        r#"user.created {"id":2}"#,
+    ];
+    assert_eq!(events, expected);
+}
+
+#[tokio::test]
+async fn foreign_keys_that_cascade_are_captured() {
+    let db = users().await;
+    db.run(
+        "CREATE TABLE posts (id int PRIMARY KEY, author int REFERENCES users ON DELETE CASCADE ON UPDATE CASCADE);
+         CREATE TABLE likes (id int PRIMARY KEY, who int REFERENCES users ON DELETE SET NULL ON UPDATE CASCADE);
+         INSERT INTO users VALUES (1); INSERT INTO posts VALUES (10, 1); INSERT INTO likes VALUES (20, 1);
+         SELECT webhook_watch('users', 'user', columns => '{id}'), webhook_watch('posts', 'post'), webhook_watch('likes', 'like')",
+    )
+    .await;
+    db.run("UPDATE users SET id = 2; DELETE FROM users").await;
+    let mut events = seen(&db).await;
+    events.sort();
+    let expected = [
+        r#"like.updated {"id":20,"who":2}"#,
+        r#"like.updated {"id":20,"who":null}"#,
+        r#"post.deleted {"id":10,"author":2}"#,
+        r#"post.updated {"id":10,"author":2}"#,
+        r#"user.deleted {"id":2}"#,
+        r#"user.updated {"id":2}"#,
+    ];
+    assert_eq!(events, expected);
+}
+
+#[tokio::test]
+async fn a_write_through_a_view_is_captured() {
+    let db = users().await;
+    db.run("CREATE VIEW admins AS SELECT id, name FROM users WHERE role = 'admin' OR role IS NULL").await;
+    db.run("SELECT webhook_watch('users', 'user', columns => '{id,name}')").await;
+    db.run("INSERT INTO admins VALUES (1, 'Ada'); UPDATE admins SET name = 'Eve'; DELETE FROM admins").await;
+    assert_eq!(kinds(&db).await, ["user.created", "user.updated", "user.deleted"]);
+    assert_eq!(db.refusal("SELECT webhook_watch('admins', 'admin')").await.code, "42809");
+}

@@ -1,0 +1,41 @@
+//! `webhook-relay listen` and `check`.
+
+use std::process::Command;
+
+use webhook_tests::cluster::free_port;
+use webhook_tests::database::Database;
+use webhook_tests::relay::{Logs, Relay};
+use webhook_tests::stage::Stage;
+
+#[tokio::test]
+async fn listen_verifies_and_prints() {
+    let db = Database::new().await;
+    let _relay = Relay::start(&db.url()).await;
+    let port = free_port();
+    let (_, secret) = db.webhook(&format!("http://127.0.0.1:{port}/"), "").await;
+    let mut command = Command::new(&Stage::get().await.relay);
+    let (_listener, printed) =
+        Logs::of(command.args(["listen", "--port", &port.to_string(), "--secret", &secret]));
+    printed.wait_for(&port.to_string()).await;
+    let event = db.emit("user.created", r#"{"name": "Ada"}"#).await;
+    printed.wait_for(&event).await;
+    db.until("SELECT status FROM webhook.deliveries", "delivered").await;
+    assert!(!printed.text().contains(&secret));
+}
+
+#[tokio::test]
+async fn check_says_what_is_wrong() {
+    let db = Database::new().await;
+    let relay = &Stage::get().await.relay;
+    let good = Command::new(relay).args(["check", "--database-url", &db.url()]).output().expect("run check");
+    assert!(good.status.success(), "{}", String::from_utf8_lossy(&good.stdout));
+
+    let url = format!("host=127.0.0.1 port={} user=postgres dbname=x", free_port());
+    let bad = Command::new(relay).args(["check", "--database-url", &url]).output().expect("run check");
+    assert!(!bad.status.success());
+    let bare = db.cluster().url("postgres");
+    let bad = Command::new(relay).args(["check", "--database-url", &bare]).output().expect("run check");
+    let said = [bad.stdout, bad.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
+    assert!(!bad.status.success());
+    assert!(said.contains("CREATE EXTENSION pg_webhook"), "{said}");
+}

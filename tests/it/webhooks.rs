@@ -1,0 +1,138 @@
+//! The webhook API: create, get, list, update, delete, rotate, test.
+
+use webhook_tests::database::Database;
+
+#[tokio::test]
+async fn create_shows_the_secret_in_full_and_get_masks_it() {
+    let db = Database::new().await;
+    let (id, secret) =
+        db.webhook("https://example.com/hook", "name => 'crm', description => 'to the CRM'").await;
+    assert!(id.starts_with("wh_") && id.len() == 29, "{id}");
+    assert!(secret.starts_with("whsec_") && secret.len() == 50, "whsec_ and base64 of 32 bytes: {secret}");
+    let row = db
+        .rows(&format!(
+            "SELECT id, url, name, description, events, status, disabled_reason, filter_config, account, options,
+                    secret, created_at = updated_at, last_triggered
+             FROM webhook_get('{id}')"
+        ))
+        .await;
+    let expected = [
+        &id,
+        "https://example.com/hook",
+        "crm",
+        "to the CRM",
+        "{*}",
+        "active",
+        "",
+        "",
+        "",
+        "{}",
+        "whsec_••••",
+        "t",
+        "",
+    ];
+    assert_eq!(row, [expected.map(String::from)]);
+}
+
+#[tokio::test]
+async fn a_secret_of_ones_own_is_accepted() {
+    let db = Database::new().await;
+    let (_, secret) = db.webhook("https://example.com", "secret => 'correct horse battery staple'").await;
+    assert_eq!(secret, "correct horse battery staple");
+}
+
+#[tokio::test]
+async fn list_pages_filters_and_counts() {
+    let db = Database::new().await;
+    for n in 1..=5 {
+        let rest =
+            format!("name => 'n{n}', events => '{{user.*}}', account => nullif('{}', '')", ["", "a"][n % 2]);
+        db.webhook(&format!("https://example.com/{n}"), &rest).await;
+    }
+    let (other, _) =
+        db.webhook("https://example.com/other", "events => '{report.generated}', name => 'other'").await;
+    db.run(&format!("SELECT webhook_update('{other}', '{{\"status\": \"inactive\"}}')")).await;
+
+    let count = async |arguments: &str| {
+        let rows = db.rows(&format!("SELECT total, secret FROM webhook_list({arguments})")).await;
+        assert!(rows.iter().all(|row| row[1].contains("••••")), "masked: {rows:?}");
+        (rows.len(), rows.first().map_or(0, |row| row[0].parse::<usize>().expect("a number")))
+    };
+    assert_eq!(count("").await, (6, 6));
+    assert_eq!(count("\"limit\" => 4").await, (4, 6));
+    assert_eq!(count("page => 2, \"limit\" => 4").await, (2, 6));
+    assert_eq!(count("status => 'inactive'").await, (1, 1));
+    assert_eq!(count("event => 'user.created'").await, (5, 5));
+    assert_eq!(count("account => 'a'").await, (3, 3));
+    let names = db.rows("SELECT name FROM webhook_list(page => 1, \"limit\" => 3)").await;
+    let later = db.rows("SELECT name FROM webhook_list(page => 2, \"limit\" => 3)").await;
+    assert!(names.iter().all(|name| !later.contains(name)), "pages do not overlap: {names:?} {later:?}");
+}
+
+#[tokio::test]
+async fn update_changes_fields_and_options_and_null_resets() {
+    let db = Database::new().await;
+    let (id, _) = db.webhook("https://example.com", "name => 'old'").await;
+    let changes = r#"{"url": "https://example.com/new", "events": ["user.created", "data.*"], "name": null,
+                      "filter_config": {"role": "admin"}, "timeout_ms": 5000, "format": "standard"}"#;
+    let row = db
+        .rows(&format!(
+            "SELECT url, events, name, filter_config, options, updated_at > created_at
+             FROM webhook_update('{id}', '{changes}')"
+        ))
+        .await;
+    let expected = [
+        "https://example.com/new",
+        "{user.created,data.*}",
+        "",
+        r#"{"role": "admin"}"#,
+        r#"{"format": "standard", "timeout_ms": 5000}"#,
+        "t",
+    ];
+    assert_eq!(row, [expected.map(String::from)]);
+
+    let reset = r#"{"events": null, "filter_config": null, "timeout_ms": null}"#;
+    let row = db
+        .rows(&format!("SELECT events, filter_config, options FROM webhook_update('{id}', '{reset}')"))
+        .await;
+    assert_eq!(row, [["{*}", "", r#"{"format": "standard"}"#].map(String::from)]);
+}
+
+#[tokio::test]
+async fn a_refused_update_changes_nothing() {
+    let db = Database::new().await;
+    let (id, _) = db.webhook("https://example.com", "").await;
+    let before = db.rows(&format!("SELECT webhook_get('{id}')")).await;
+    let error =
+        db.refusal(&format!(r#"SELECT webhook_update('{id}', '{{"name": "new", "url": "ftp://x"}}')"#)).await;
+    assert_eq!(error.code, "22023");
+    assert_eq!(db.rows(&format!("SELECT webhook_get('{id}')")).await, before);
+}
+
+#[tokio::test]
+async fn delete_returns_true_and_the_webhook_is_gone() {
+    let db = Database::new().await;
+    let (id, _) = db.webhook("https://example.com", "").await;
+    assert_eq!(db.value(&format!("SELECT webhook_delete('{id}')")).await, "t");
+    assert_eq!(db.refusal(&format!("SELECT webhook_get('{id}')")).await.code, "42704");
+}
+
+#[tokio::test]
+async fn rotate_gives_a_new_secret_in_full() {
+    let db = Database::new().await;
+    let (id, old) = db.webhook("https://example.com", "").await;
+    let new = db.value(&format!("SELECT secret FROM webhook_rotate_secret('{id}')")).await;
+    assert!(new.starts_with("whsec_") && new != old, "{new}");
+    let own = db.value(&format!("SELECT secret FROM webhook_rotate_secret('{id}', 'my own secret')")).await;
+    assert_eq!(own, "my own secret");
+}
+
+#[tokio::test]
+async fn ids_sort_by_the_time_of_their_making() {
+    let db = Database::new().await;
+    let mut ids = Vec::new();
+    for _ in 0..50 {
+        ids.push(db.emit("user.created", "{}").await);
+    }
+    assert!(ids.is_sorted(), "{ids:?}");
+}

@@ -1,0 +1,230 @@
+//! A private Postgres cluster.
+
+use std::fs::{self, File};
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::chown;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+
+use tokio::sync::OnceCell;
+
+use crate::process::{Process, Signal, children, signal_to};
+use crate::run;
+use crate::session::Session;
+use crate::stage::Stage;
+use crate::until::until;
+
+/// A cluster with a folder and a port of its own, stopped when dropped.
+#[derive(Debug)]
+pub struct Cluster {
+    stage: &'static Stage,
+    folder: PathBuf,
+    port: u16,
+    settings: Vec<String>,
+    server: Mutex<Option<Process>>,
+    template: OnceCell<()>,
+}
+
+/// How to stop a server.
+#[derive(Clone, Copy, Debug)]
+pub enum Stop {
+    /// Sessions are ended, everything is written: `pg_ctl stop -m fast`.
+    Fast,
+    /// As a crash, but by a signal: `pg_ctl stop -m immediate`.
+    Immediate,
+    /// `kill -9` of the server and all its processes.
+    Kill,
+}
+
+impl Cluster {
+    /// The cluster that tests share: fast rather than safe, ended with the run.
+    pub async fn shared() -> &'static Self {
+        static SHARED: OnceCell<Cluster> = OnceCell::const_new();
+        SHARED.get_or_init(async || Self::start(&["fsync=off", "synchronous_commit=off"]).await).await
+    }
+
+    /// A new cluster, running; `settings` as in `postgresql.conf`.
+    ///
+    /// # Panics
+    /// If it does not start; its log is at [`Cluster::log`].
+    pub async fn start(settings: &[&str]) -> Self {
+        let stage = Stage::get().await;
+        let folder = run::subfolder("pg");
+        if let Some((uid, gid)) = postgres() {
+            chown(&folder, Some(uid), Some(gid)).expect("give the folder to postgres");
+        }
+        let cluster = Self {
+            stage,
+            port: free_port(),
+            settings: settings.iter().map(ToString::to_string).collect(),
+            server: Mutex::default(),
+            template: OnceCell::new(),
+            folder,
+        };
+        cluster.initdb();
+        cluster.resume().await;
+        cluster
+    }
+
+    /// Starts it again after [`Cluster::stop`], and returns once it accepts connections.
+    pub async fn resume(&self) {
+        let log = File::options().append(true).create(true).open(self.log()).expect("open the server's log");
+        let mut command = self.program("postgres");
+        command.arg("-D").arg(self.data()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        for setting in self.all_settings() {
+            command.arg("-c").arg(setting);
+        }
+        // SIGQUIT is an immediate shutdown: the server ends its children too.
+        let mut server = Process::start(&mut command, Signal::QUIT);
+        until("Postgres to start", async || {
+            assert!(server.ended().is_none(), "Postgres did not start:\n{}", self.log_text());
+            // The eighth line says what `pg_ctl start` waits for.
+            let status = fs::read_to_string(self.data().join("postmaster.pid")).unwrap_or_default();
+            let lines: Vec<_> = status.lines().collect();
+            let ready = lines.first() == Some(&&*server.pid().to_string())
+                && lines.get(7).is_some_and(|line| line.trim() == "ready");
+            if ready { Ok(()) } else { Err(status) }
+        })
+        .await;
+        *self.server.lock().expect("server") = Some(server);
+    }
+
+    /// Ends the server and returns when it is gone.
+    pub async fn stop(&self, how: Stop) {
+        let Some(mut server) = self.server.lock().expect("server").take() else { return };
+        let family = children(server.pid());
+        match how {
+            Stop::Fast => server.signal(Signal::INT),
+            Stop::Immediate => server.signal(Signal::QUIT),
+            Stop::Kill => {
+                server.signal(Signal::KILL);
+                for child in &family {
+                    signal_to(*child, Signal::KILL);
+                }
+            }
+        }
+        until("Postgres to stop", async || server.ended().ok_or("still running")).await;
+        // Orphans hold the shared memory, and a new server would refuse to start.
+        until("its processes to end", async || {
+            let alive = family.iter().any(|pid| Path::new(&format!("/proc/{pid}")).exists());
+            if alive { Err("some are still there") } else { Ok(()) }
+        })
+        .await;
+    }
+
+    /// [`Cluster::stop`] and [`Cluster::resume`].
+    pub async fn restart(&self, how: Stop) {
+        self.stop(how).await;
+        self.resume().await;
+    }
+
+    /// A connection string for `database` over the Unix socket, as the superuser.
+    pub fn url(&self, database: &str) -> String {
+        format!("host={} port={} user=postgres dbname={database}", self.folder.display(), self.port)
+    }
+
+    /// Where it listens on TCP, for a [`crate::fault::Proxy`] to stand before it.
+    pub fn address(&self) -> SocketAddr {
+        ([127, 0, 0, 1], self.port).into()
+    }
+
+    /// The server's process id.
+    ///
+    /// # Panics
+    /// If it is stopped.
+    pub fn pid(&self) -> u32 {
+        self.server.lock().expect("server").as_ref().expect("the server runs").pid()
+    }
+
+    /// Where its data, its socket and its log are.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The server's log file.
+    pub fn log(&self) -> PathBuf {
+        self.folder.join("log")
+    }
+
+    /// What the server logged so far.
+    pub fn log_text(&self) -> String {
+        fs::read_to_string(self.log()).unwrap_or_default()
+    }
+
+    /// A Postgres program of the stage (`psql`, `pg_dump`, …), to be run as the cluster's owner.
+    pub fn program(&self, name: &str) -> Command {
+        let own = self.stage.bin.join(name);
+        // A fetched Postgres may come without the clients; those of the machine do as well.
+        let mut command = if own.exists() { Command::new(own) } else { Command::new(name) };
+        command.current_dir("/").env("PGHOST", &self.folder).env("PGPORT", self.port.to_string());
+        command.env("PGUSER", "postgres").env("LC_ALL", "C.UTF-8");
+        // An error of the extension would carry one as its DETAIL.
+        command.env_remove("RUST_BACKTRACE");
+        if let Some((uid, gid)) = postgres() {
+            command.uid(uid).gid(gid);
+        }
+        command
+    }
+
+    /// A session in `database` as the superuser.
+    pub async fn connect(&self, database: &str) -> Session {
+        Session::open(&self.url(database)).await
+    }
+
+    /// The database that has the extension and is copied for each test.
+    pub(crate) async fn template(&self) -> &'static str {
+        const TEMPLATE: &str = "webhook_template";
+        let make = async || {
+            self.connect("postgres").await.run(&format!("CREATE DATABASE {TEMPLATE}")).await;
+            self.connect(TEMPLATE).await.run("CREATE EXTENSION pg_webhook").await;
+            let quiet = format!("SELECT count(*) FROM pg_stat_activity WHERE datname = '{TEMPLATE}'");
+            // A database cannot be copied while somebody is in it, and a session's end takes a moment.
+            self.connect("postgres").await.until(&quiet, "0").await;
+        };
+        self.template.get_or_init(make).await;
+        TEMPLATE
+    }
+
+    fn initdb(&self) {
+        let mut command = self.program("initdb");
+        command.args(["--auth=trust", "--username=postgres", "--no-sync", "--encoding=UTF8"]);
+        command.args(["--locale=C.UTF-8", "-D"]).arg(self.data());
+        let output = command.output().expect("start initdb");
+        assert!(output.status.success(), "initdb failed: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    fn all_settings(&self) -> impl Iterator<Item = String> {
+        let own = [
+            format!("port={}", self.port),
+            format!("unix_socket_directories={}", self.folder.display()),
+            "listen_addresses=127.0.0.1".into(),
+            "max_connections=200".into(),
+            "max_prepared_transactions=20".into(),
+            "log_line_prefix=%m [%p] %a ".into(),
+        ];
+        own.into_iter().chain(self.settings.iter().cloned())
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+}
+
+/// The user that Postgres must run as when we are root, which it refuses to be.
+fn postgres() -> Option<(u32, u32)> {
+    if run::uid() != 0 {
+        return None;
+    }
+    let users = fs::read_to_string("/etc/passwd").expect("read /etc/passwd");
+    let line = users.lines().find(|line| line.starts_with("postgres:")).expect("there is a user postgres");
+    let fields: Vec<_> = line.split(':').collect();
+    Some((fields[2].parse().expect("a user id"), fields[3].parse().expect("a group id")))
+}
+
+/// A TCP port that nobody listens on.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("bind a port");
+    listener.local_addr().expect("it has an address").port()
+}

@@ -1,0 +1,114 @@
+//! A TCP proxy that breaks the connections through it on command.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+/// The proxy; it stops when dropped.
+#[derive(Debug)]
+pub struct Proxy {
+    address: SocketAddr,
+    link: Arc<Link>,
+    accept: tokio::task::JoinHandle<()>,
+}
+
+#[derive(Debug)]
+struct Link {
+    /// New connections are closed at once.
+    refusing: watch::Sender<bool>,
+    /// Connections stay open and nothing moves, as behind a dead link.
+    stalled: watch::Sender<bool>,
+    /// Every change resets the open connections.
+    cuts: watch::Sender<u32>,
+}
+
+impl Proxy {
+    /// A proxy before `target`.
+    ///
+    /// # Panics
+    /// If there is no port.
+    pub async fn before(target: SocketAddr) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("bind a port");
+        let address = listener.local_addr().expect("it has an address");
+        let [refusing, stalled] = [false; 2].map(watch::Sender::new);
+        let link = Arc::new(Link { refusing, stalled, cuts: watch::Sender::new(0) });
+        let shared = Arc::clone(&link);
+        let accept = tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                tokio::spawn(forward(client, target, Arc::clone(&shared)));
+            }
+        });
+        Self { address, link, accept }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Resets every open connection; new ones pass.
+    pub fn cut(&self) {
+        self.link.cuts.send_modify(|cuts| *cuts += 1);
+    }
+
+    /// Resets every open connection and refuses new ones.
+    pub fn refuse(&self) {
+        self.link.refusing.send_replace(true);
+        self.cut();
+    }
+
+    /// Keeps connections open and moves nothing.
+    pub fn stall(&self) {
+        self.link.stalled.send_replace(true);
+    }
+
+    /// Lets everything pass again; what was stalled is not lost.
+    pub fn pass(&self) {
+        self.link.refusing.send_replace(false);
+        self.link.stalled.send_replace(false);
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.accept.abort();
+    }
+}
+
+async fn forward(client: TcpStream, target: SocketAddr, link: Arc<Link>) {
+    let mut cuts = link.cuts.subscribe();
+    if *link.refusing.borrow() {
+        return;
+    }
+    let Ok(server) = TcpStream::connect(target).await else { return };
+    // A reset, not a polite end, when the two are dropped.
+    let _ = (client.set_zero_linger(), server.set_zero_linger());
+    let (from_client, to_client) = client.into_split();
+    let (from_server, to_server) = server.into_split();
+    tokio::select! {
+        _ = pump(from_client, to_server, &link) => {}
+        _ = pump(from_server, to_client, &link) => {}
+        _ = cuts.changed() => {}
+    }
+}
+
+async fn pump(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    link: &Link,
+) -> io::Result<()> {
+    let mut stalled = link.stalled.subscribe();
+    let mut bytes = vec![0; 64 * 1024];
+    loop {
+        let count = from.read(&mut bytes).await?;
+        if count == 0 {
+            return to.shutdown().await;
+        }
+        let _ = stalled.wait_for(|stalled| !stalled).await;
+        to.write_all(&bytes[..count]).await?;
+    }
+}

@@ -1,0 +1,171 @@
+//! A real `webhook-relay` process.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::watch;
+
+use crate::cluster::free_port;
+use crate::process::{Process, Signal, peak_memory};
+use crate::stage::Stage;
+use crate::until::{PATIENCE, until};
+
+/// A running relay, killed when dropped.
+#[derive(Debug)]
+pub struct Relay {
+    process: Mutex<Process>,
+    address: SocketAddr,
+    logs: Logs,
+}
+
+impl Relay {
+    /// `webhook-relay run` on a database, sending to loopback as well, and ready: it leads or stands by.
+    pub async fn start(url: &str) -> Self {
+        Self::start_with(url, &[]).await
+    }
+
+    /// [`Relay::start`] with further arguments.
+    pub async fn start_with(url: &str, arguments: &[&str]) -> Self {
+        let relay = Self::launch(url, arguments).await;
+        relay.ready().await;
+        relay
+    }
+
+    /// [`Relay::start_with`] that does not wait until it is ready.
+    pub async fn launch(url: &str, arguments: &[&str]) -> Self {
+        let address = ([127, 0, 0, 1], free_port()).into();
+        let mut command = Command::new(&Stage::get().await.relay);
+        command.args(["run", "--allow-target", "127.0.0.0/8", "--database-url", url]);
+        command.arg("--listen").arg(format!("{address}")).args(arguments);
+        let (process, logs) = Logs::of(&mut command);
+        Self { process: Mutex::new(process), address, logs }
+    }
+
+    /// Where `/healthz`, `/readyz` and `/metrics` are.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// Waits for `/readyz`.
+    ///
+    /// # Panics
+    /// If the relay ends, or never gets ready.
+    pub async fn ready(&self) {
+        until("the relay to be ready", async || {
+            let ended = self.process.lock().expect("process").ended();
+            assert!(ended.is_none(), "the relay ended:\n{}", self.logs.text());
+            match reqwest::get(self.url("/readyz")).await {
+                Ok(answer) if answer.status().is_success() => Ok(()),
+                Ok(answer) => Err(format!("{}\n{}", answer.status(), self.logs.text())),
+                Err(error) => Err(format!("{error}\n{}", self.logs.text())),
+            }
+        })
+        .await;
+    }
+
+    /// A page of the relay's own server.
+    ///
+    /// # Panics
+    /// If it does not answer.
+    pub async fn page(&self, path: &str) -> String {
+        let answer = reqwest::get(self.url(path)).await.expect("the relay answers");
+        answer.text().await.expect("a text")
+    }
+
+    /// What it logs.
+    pub fn logs(&self) -> &Logs {
+        &self.logs
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.process.lock().expect("process").pid()
+    }
+
+    /// Its peak resident memory in KiB.
+    pub fn peak_memory(&self) -> u64 {
+        peak_memory(self.pid())
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        self.process.lock().expect("process").signal(signal);
+    }
+
+    /// Waits until it has ended by itself.
+    ///
+    /// # Panics
+    /// If it does not.
+    pub async fn ended(&self) -> ExitStatus {
+        until("the relay to end", async || {
+            self.process.lock().expect("process").ended().ok_or_else(|| self.logs.text())
+        })
+        .await
+    }
+
+    /// `kill -9`, and waits until it is gone.
+    pub async fn kill(&self) -> ExitStatus {
+        self.signal(Signal::KILL);
+        self.ended().await
+    }
+
+    /// SIGTERM, and waits until it is gone.
+    pub async fn terminate(&self) -> ExitStatus {
+        self.signal(Signal::TERM);
+        self.ended().await
+    }
+}
+
+/// The lines that a program prints, on standard output and error alike.
+#[derive(Clone, Debug)]
+pub struct Logs(Arc<watch::Sender<Vec<String>>>);
+
+impl Logs {
+    /// Starts a program and collects what it prints.
+    pub fn of(command: &mut Command) -> (Process, Self) {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = Process::start(command, Signal::KILL);
+        let logs = Self(Arc::new(watch::Sender::new(Vec::new())));
+        let child = process.child();
+        logs.collect(child.stdout.take().expect("a pipe"));
+        logs.collect(child.stderr.take().expect("a pipe"));
+        (process, logs)
+    }
+
+    fn collect(&self, pipe: impl Read + Send + 'static) {
+        let lines = Arc::clone(&self.0);
+        std::thread::spawn(move || {
+            for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+                lines.send_modify(|lines| lines.push(line));
+            }
+        });
+    }
+
+    /// Everything so far.
+    pub fn text(&self) -> String {
+        self.0.borrow().join("\n")
+    }
+
+    /// Waits for a line that holds `words` and returns it.
+    ///
+    /// # Panics
+    /// If none comes.
+    pub async fn wait_for(&self, words: &str) -> String {
+        self.find(words, |lines| lines.iter().find(|line| line.contains(words)).cloned()).await
+    }
+
+    /// Waits until `find` finds `what` among the lines so far.
+    ///
+    /// # Panics
+    /// If it never does.
+    pub async fn find<T>(&self, what: &str, find: impl Fn(&[String]) -> Option<T>) -> T {
+        let mut lines = self.0.subscribe();
+        let found = lines.wait_for(|lines| find(lines).is_some());
+        match tokio::time::timeout(PATIENCE, found).await {
+            Ok(Ok(lines)) => find(&lines).expect("just seen"),
+            _ => panic!("waited for {what:?}; there is only:\n{}", self.text()),
+        }
+    }
+}
