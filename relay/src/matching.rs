@@ -28,6 +28,8 @@ pub struct Matched {
 /// All webhooks at one moment. Cheap to clone as a whole (`Arc`), replaced on every change.
 #[derive(Debug, Default, Clone)]
 pub struct Registry {
+    /// Grows with every change.
+    version: u64,
     hooks: HashMap<String, Arc<Hook>>,
     slots: HashMap<String, u32>,
     /// Webhooks without a tenant.
@@ -39,6 +41,7 @@ impl Registry {
     /// Takes changed rows in and returns those that cannot be used. `fresh`: these are all there are.
     pub fn apply(&mut self, rows: Vec<HookRow>, fresh: bool) -> Vec<(String, HookError)> {
         let mut broken = Vec::new();
+        self.version += 1;
         if fresh {
             self.hooks.clear();
         }
@@ -64,6 +67,12 @@ impl Registry {
             }
         }
         broken
+    }
+
+    /// True when `other` is what this was before a change.
+    #[must_use]
+    pub fn is_newer_than(&self, other: &Self) -> bool {
+        self.version > other.version
     }
 
     /// The webhook of that id.

@@ -42,6 +42,12 @@ pub fn is_full(page: &Page, max_bytes: i64) -> bool {
     page.rows.len() >= PAGE_ROWS as usize || page.rows.iter().map(bytes).sum::<i64>() >= max_bytes
 }
 
+/// How many transactions a page's events are of.
+#[must_use]
+pub fn transactions(page: &Page) -> usize {
+    page.rows.iter().map(|row| row.xid).collect::<HashSet<_>>().len()
+}
+
 /// Where to read on after a page.
 #[must_use]
 pub fn end_of(page: &Page, full: bool) -> Position {

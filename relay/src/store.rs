@@ -137,7 +137,7 @@ impl Session {
             session
                 .client
                 .batch_execute(
-                    "SET statement_timeout = 0; SET lock_timeout = '2s'; SET idle_in_transaction_session_timeout = 0",
+                    "SET statement_timeout = 0; SET lock_timeout = '2s'; SET idle_in_transaction_session_timeout = 0; SET jit = off",
                 )
                 .await?;
             Ok(session)

@@ -4,7 +4,7 @@
 //! every emitter that looks at the bell after it was switched on rings after its commit became visible, so a read that
 //! starts after the ring sees it. Emitters that looked before are found by the scan that follows the switch, or are
 //! still committing then: as long as there are such (drowsy), the reader looks again after 5 to 50 ms.
-//! Ringing costs the emitters a lock at commit, so with many rings a second the bell goes off and the reader polls,
+//! Ringing costs the emitters a lock at commit, so with many transactions a second the bell goes off and the reader polls,
 //! until there is little to read again.
 
 use std::time::Duration;
@@ -13,10 +13,10 @@ use tokio::time::Instant;
 
 /// How busy the outbox is, is judged over so long.
 const WINDOW: Duration = Duration::from_millis(200);
-/// So many reads that were rung for and found something switch the bell off …
-const MANY_RINGS: u32 = 40;
-/// … and fewer events than this switch it on again.
-const FEW_EVENTS: usize = 20;
+/// So many transactions with events switch the bell off (each of them rang, and rings are what costs) …
+const MANY: usize = 20;
+/// … and fewer than this switch it on again.
+const FEW: usize = 5;
 /// Polling, the outbox is read at least this often …
 const LONGEST_GAP: Duration = Duration::from_millis(10);
 /// … and, when the last page was not full, not more often than this.
@@ -27,8 +27,8 @@ const DROWSY_LONGEST: Duration = Duration::from_millis(50);
 /// What a read found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Found {
-    /// So many events.
-    pub events: usize,
+    /// Events of so many transactions.
+    pub transactions: usize,
     /// There are more.
     pub full: bool,
 }
@@ -58,9 +58,9 @@ pub enum Step {
 #[derive(Debug, Clone, Copy)]
 enum Mode {
     /// The bell is off.
-    Polling { events: usize, since: Instant },
+    Polling { transactions: usize, since: Instant },
     /// The bell is on.
-    Listening { drowsy: Option<Duration>, rings: u32, since: Instant },
+    Listening { drowsy: Option<Duration>, transactions: usize, since: Instant },
 }
 
 /// The reader's wakefulness.
@@ -75,18 +75,18 @@ impl Wakefulness {
     /// Polling; asleep it will look every `poll`.
     #[must_use]
     pub fn new(poll: Duration, now: Instant) -> Self {
-        Self { mode: Mode::Polling { events: 0, since: now }, poll, rung: true }
+        Self { mode: Mode::Polling { transactions: 0, since: now }, poll, rung: true }
     }
 
     /// The bell was switched on, or it was asked again who is committing: `committing` tells.
     pub fn armed(&mut self, committing: bool, now: Instant) {
         self.mode = match self.mode {
-            Mode::Listening { drowsy, rings, since } => {
+            Mode::Listening { drowsy, transactions, since } => {
                 let next = drowsy.map_or(DROWSY_FIRST, |gap| (gap * 2).min(DROWSY_LONGEST));
-                Mode::Listening { drowsy: committing.then_some(next), rings, since }
+                Mode::Listening { drowsy: committing.then_some(next), transactions, since }
             }
             Mode::Polling { .. } => {
-                Mode::Listening { drowsy: committing.then_some(DROWSY_FIRST), rings: 0, since: now }
+                Mode::Listening { drowsy: committing.then_some(DROWSY_FIRST), transactions: 0, since: now }
             }
         };
         self.rung = true;
@@ -94,7 +94,7 @@ impl Wakefulness {
 
     /// The bell was switched off.
     pub fn disarmed(&mut self, now: Instant) {
-        self.mode = Mode::Polling { events: 0, since: now };
+        self.mode = Mode::Polling { transactions: 0, since: now };
     }
 
     /// A wait ended, by a ring or by the clock.
@@ -105,30 +105,30 @@ impl Wakefulness {
     /// A read ended: what now?
     pub fn after_read(&mut self, found: Found, now: Instant) -> Step {
         match &mut self.mode {
-            Mode::Polling { events, since } => {
-                *events += found.events;
+            Mode::Polling { transactions, since } => {
+                *transactions += found.transactions;
                 if now.saturating_duration_since(*since) >= WINDOW {
-                    if *events < FEW_EVENTS {
+                    if *transactions < FEW {
                         return Step::Arm;
                     }
-                    (*events, *since) = (0, now);
+                    (*transactions, *since) = (0, now);
                 }
                 match found.full {
                     true => Step::Read,
                     false => Step::Pause { least: SHORTEST_GAP, most: LONGEST_GAP },
                 }
             }
-            Mode::Listening { drowsy, rings, since } => {
-                if found.events > 0 {
+            Mode::Listening { drowsy, transactions, since } => {
+                if found.transactions > 0 {
                     if drowsy.is_none() && !self.rung {
                         // Work without a ring: somebody switched the bell off.
                         return Step::Arm;
                     }
                     if now.saturating_duration_since(*since) > WINDOW {
-                        (*rings, *since) = (0, now);
+                        (*transactions, *since) = (0, now);
                     }
-                    *rings += 1;
-                    if *rings >= MANY_RINGS {
+                    *transactions += found.transactions;
+                    if *transactions >= MANY {
                         return Step::Disarm;
                     }
                 }
@@ -149,8 +149,8 @@ mod tests {
     const POLL: Duration = Duration::from_secs(1);
     const PAUSE: Step = Step::Pause { least: SHORTEST_GAP, most: LONGEST_GAP };
 
-    fn found(events: usize) -> Found {
-        Found { events, full: false }
+    fn found(transactions: usize) -> Found {
+        Found { transactions, full: false }
     }
 
     fn asleep(now: Instant) -> Wakefulness {
@@ -166,13 +166,13 @@ mod tests {
         let mut now = Instant::now();
         let mut wake = Wakefulness::new(POLL, now);
         assert_eq!(wake.after_read(found(0), now), PAUSE);
-        assert_eq!(wake.after_read(Found { events: 500, full: true }, now), Step::Read);
+        assert_eq!(wake.after_read(Found { transactions: 500, full: true }, now), Step::Read);
         now += WINDOW;
         assert_eq!(wake.after_read(found(1), now), PAUSE);
         now += WINDOW;
-        assert_eq!(wake.after_read(found(FEW_EVENTS), now), PAUSE);
+        assert_eq!(wake.after_read(found(FEW), now), PAUSE);
         now += WINDOW;
-        assert_eq!(wake.after_read(found(FEW_EVENTS - 1), now), Step::Arm);
+        assert_eq!(wake.after_read(found(FEW - 1), now), Step::Arm);
     }
 
     #[test]
@@ -193,13 +193,14 @@ mod tests {
     fn one_read_for_each_ring_until_there_are_many() {
         let mut now = Instant::now();
         let mut wake = asleep(now);
+        now += WINDOW * 2;
         for _ in 0..100 {
-            now += Duration::from_millis(20);
+            now += Duration::from_millis(50);
             wake.woke(true);
             assert_eq!(wake.after_read(found(3), now), Step::Sleep(POLL));
         }
         now += WINDOW * 2;
-        for _ in 1..MANY_RINGS {
+        for _ in 1..MANY {
             now += Duration::from_millis(1);
             wake.woke(true);
             assert_eq!(wake.after_read(found(1), now), Step::Sleep(POLL));
@@ -208,6 +209,14 @@ mod tests {
         assert_eq!(wake.after_read(found(1), now), Step::Disarm);
         wake.disarmed(now);
         assert_eq!(wake.after_read(found(1), now), PAUSE);
+    }
+
+    #[test]
+    fn one_read_that_finds_many_transactions_switches_the_bell_off() {
+        let now = Instant::now();
+        let mut wake = asleep(now);
+        wake.woke(true);
+        assert_eq!(wake.after_read(found(MANY), now), Step::Disarm);
     }
 
     #[test]

@@ -118,6 +118,14 @@ impl Relay {
     }
 }
 
+impl Drop for Relay {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("the relay's log:\n{}", self.logs.text());
+        }
+    }
+}
+
 /// The lines that a program prints, on standard output and error alike.
 #[derive(Clone, Debug)]
 pub struct Logs(Arc<watch::Sender<Vec<String>>>);

@@ -16,7 +16,7 @@ use crate::client::{Client, Tls};
 use crate::config::{Cli, Command};
 use crate::record::{Judged, Word};
 use crate::store::{Claimed, ClaimedRow, Lead, StoreError};
-use crate::testing::{event, hooks, plain};
+use crate::testing::{self, event, hooks, plain};
 
 /// A request that waits for its answer.
 struct Arrived {
@@ -27,6 +27,7 @@ struct Arrived {
 struct Stage {
     context: Arc<Context>,
     registry: Arc<Registry>,
+    url: String,
     arrived: mpsc::UnboundedReceiver<Arrived>,
     news: mpsc::UnboundedSender<News>,
     chunks: mpsc::Sender<Chunk>,
@@ -104,6 +105,7 @@ impl Stage {
         let stage = Self {
             context,
             registry: Arc::new(registry),
+            url,
             arrived,
             news,
             chunks,
@@ -353,9 +355,24 @@ async fn a_webhook_that_says_gone_is_disabled_after_its_outcome_is_recorded() {
 async fn a_webhook_not_heard_of_is_asked_for() {
     let mut stage = Stage::new(&[plain()]).await;
     let row = stage.pending(1);
-    stage.registry = Arc::default();
-    let (known, _) = hooks("http://127.0.0.1:1/", &[]);
-    stage.news.send(News::Registry(Arc::new(known))).unwrap();
+    Arc::make_mut(&mut stage.registry).apply(Vec::new(), true);
+    stage.news.send(News::Registry(stage.registry.clone())).unwrap();
     stage.claim(vec![row]).await;
     stage.orders.wait_for(|orders| orders.refresh > 0).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_page_that_was_matched_before_a_webhook_changed_does_not_undo_the_change() {
+    let mut stage = Stage::new(&[plain()]).await;
+    stage.lead(1);
+    let row = stage.pending(1);
+    Arc::make_mut(&mut stage.registry).apply(Vec::new(), true);
+    let mut newer = Registry::clone(&stage.registry);
+    newer.apply(vec![testing::row(1, &stage.url, &plain())], false);
+    stage.news.send(News::Registry(Arc::new(newer))).unwrap();
+    stage.read(1, 1..=1).await;
+    let batch = stage.batches.recv().await.unwrap();
+    assert_eq!(batch.cursor.unwrap().position, position(1), "the page was taken in");
+    stage.claim(vec![row]).await;
+    stage.arrival().await.answer.send(200).unwrap();
 }

@@ -39,8 +39,8 @@ impl Leader {
             }
             let full = read::is_full(&page, max_bytes);
             position = read::end_of(&page, full);
-            let found = Found { events: page.rows.len(), full };
-            if found.events > 0 || reported.elapsed() > REPORT {
+            let found = Found { transactions: read::transactions(&page), full };
+            if found.transactions > 0 || reported.elapsed() > REPORT {
                 reported = Instant::now();
                 self.context.metrics.events.add(page.rows.len() as u64);
                 let mut items = read::matched(page, &self.registry, &self.context.budget);
@@ -48,7 +48,7 @@ impl Leader {
                 let registry = self.registry.clone();
                 self.hand_over(session, Chunk { term, registry, items, end: position.clone() }).await?;
             }
-            if rung && (changed || found.events == 0) {
+            if rung && (changed || found.transactions == 0) {
                 self.tell(News::Rang)?;
             }
             rung = self.until_next_read(session, &mut wake, found).await?;
