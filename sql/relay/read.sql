@@ -55,17 +55,26 @@ DECLARE
     low pg_snapshot := w->>'low';
     high pg_snapshot := coalesce((w->>'high')::pg_snapshot, pg_current_snapshot());
     edge xid8 := pg_snapshot_xmax(low);
-    floor bigint := (w->>'floor')::bigint;
+    edge_floor bigint := (w->>'floor')::bigint;
     here integer := webhook._epoch();
     after_xid xid8 := p_xid::text::xid8;
-    -- Transactions that ran in low and are visible in high: seldom any.
-    old_xids xid8[];
-    old_floors bigint[];
+    -- Of the transactions that ran in low and are visible in high, those that began so many bytes of WAL ago are looked up
+    -- one by one, so that the others' scan need not begin so far back.
+    far CONSTANT bigint := 16 * 1024 * 1024;
+    far_xids xid8[];
+    far_floors bigint[];
+    near_xid xid8;
+    near_floor bigint;
 BEGIN
-    SELECT array_agg(o.xid), array_agg(o.floor) INTO old_xids, old_floors
-    FROM (SELECT (v->>0)::xid8 AS xid, (v->>1)::bigint AS floor FROM jsonb_array_elements(w->'old') v) o
-    WHERE pg_visible_in_snapshot(o.xid, high);
+    SELECT coalesce(array_agg(o.xid::text::xid8) FILTER (WHERE o.is_far), '{}'), coalesce(array_agg(o.floor) FILTER (WHERE o.is_far), '{}'),
+           least(min(o.xid) FILTER (WHERE NOT o.is_far)::text::xid8, edge), least(min(o.floor) FILTER (WHERE NOT o.is_far), edge_floor)
+    INTO far_xids, far_floors, near_xid, near_floor
+    FROM (SELECT (v->>0)::bigint AS xid, (v->>1)::bigint AS floor, (v->>1)::bigint < edge_floor - far AS is_far
+          FROM jsonb_array_elements(w->'old') v
+          WHERE pg_visible_in_snapshot((v->>0)::xid8, high)) o;
 
+    -- (seq, xid) > (p_seq, after_xid) is spelled out: as a row comparison it would be the index scan's starting point instead
+    -- of the floor, and with p_seq = 0 every read would walk the whole index.
     RETURN QUERY
     SELECT u.id, u.type, u.created_at, webhook._bytes(u.data), webhook._bytes(u.previous), u.key, u.account, u.source,
            u.deliver_at, u.target, u.seq, u.xid::text::bigint, NULL::text, NULL::text, NULL::boolean
@@ -73,14 +82,14 @@ BEGIN
         SELECT m.*, sum(octet_length(m.data::text)) OVER (ORDER BY m.seq, m.xid ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
         FROM (
             (SELECT e.* FROM webhook.events e
-             WHERE e.seq >= floor AND (e.seq, e.xid) > (p_seq, after_xid) AND e.xid >= edge
-               AND e.epoch = here AND pg_visible_in_snapshot(e.xid, high)
+             WHERE e.seq >= greatest(near_floor, p_seq) AND (e.seq > p_seq OR e.xid > after_xid) AND e.xid >= near_xid AND e.epoch = here
+               AND NOT pg_visible_in_snapshot(e.xid, low) AND pg_visible_in_snapshot(e.xid, high) AND e.xid <> ALL (far_xids)
              ORDER BY e.seq, e.xid LIMIT p_max_rows)
             UNION ALL
-            (SELECT e.* FROM unnest(old_xids, old_floors) o(xid, floor)
+            (SELECT e.* FROM unnest(far_xids, far_floors) o(xid, floor)
              CROSS JOIN LATERAL (
                  SELECT * FROM webhook.events r
-                 WHERE r.seq >= o.floor AND (r.seq, r.xid) > (p_seq, after_xid) AND r.xid = o.xid AND r.epoch = here
+                 WHERE r.seq >= greatest(o.floor, p_seq) AND (r.seq > p_seq OR r.xid > after_xid) AND r.xid = o.xid AND r.epoch = here
                  ORDER BY r.seq, r.xid LIMIT p_max_rows) e
              ORDER BY e.seq, e.xid LIMIT p_max_rows)
             ORDER BY seq, xid LIMIT p_max_rows
