@@ -19,6 +19,7 @@ mod privilege;
 mod request;
 mod schema;
 mod settings;
+mod tables;
 mod unguarded;
 mod wakeup;
 mod wal;
@@ -30,6 +31,7 @@ pgrx::pg_module_magic!();
 #[pgrx::pg_guard]
 pub extern "C-unwind" fn _PG_init() {
     settings::define();
+    tables::register();
     wakeup::register();
     outbox::register();
     capture::register();

@@ -6,7 +6,9 @@
 
 use std::cell::Cell;
 
-use pgrx::{pg_guard, pg_sys};
+use pgrx::{pg_extern, pg_guard, pg_sys};
+
+use crate::tables::Table;
 
 thread_local! {
     /// This transaction has emitted. Not undone by a rolled-back savepoint: an idle ring costs nothing, a lost one a poll.
@@ -20,6 +22,9 @@ unsafe extern "C-unwind" {
 
 /// Above this share of the notification queue in use no more is added, so that a commit never fails for a full queue.
 const QUEUE_LIMIT: f64 = 0.5;
+
+/// The advisory lock that the leading relay holds in its session: `pgwebhk` and a NUL.
+const LEADER_LOCK: i64 = i64::from_be_bytes(*b"pgwebhk\0");
 
 /// Registers the transaction callback of this session.
 pub fn register() {
@@ -54,31 +59,21 @@ unsafe extern "C-unwind" fn at_transaction_event(
     }
 }
 
-fn relation_of_ours(name: &std::ffi::CStr) -> pg_sys::Oid {
-    // SAFETY: both names are NUL-terminated.
-    unsafe {
-        let schema = pg_sys::get_namespace_oid(c"webhook".as_ptr(), true);
-        pg_sys::get_relname_relid(name.as_ptr(), schema)
-    }
-}
-
 fn hold_marker() {
-    let marker = relation_of_ours(c"committing");
-    // Dropped together with the extension in this very transaction: nobody is left to wake.
-    if marker != pg_sys::InvalidOid {
-        // SAFETY: a relation's oid; released by Postgres after the commit is visible.
-        unsafe { pg_sys::LockRelationOid(marker, pg_sys::RowExclusiveLock as i32) };
-    }
+    // It does not exist when the extension is dropped in this very transaction: nobody is left to wake.
+    let _ = Table::Committing.lock(pg_sys::RowExclusiveLock);
 }
 
-/// Whether the bell is 1 and the queue has room. Reads the sequence's page, so no snapshot can make it stale.
+/// Whether the bell is 1, somebody leads and the queue has room.
 fn relay_sleeps() -> bool {
-    let bell = relation_of_ours(c"bell");
-    if bell == pg_sys::InvalidOid {
-        return false;
-    }
+    bell_is_on() && somebody_leads() && queue_usage() < QUEUE_LIMIT
+}
+
+/// Reads the sequence's page, so no snapshot can make it stale.
+fn bell_is_on() -> bool {
+    let Some(bell) = Table::Bell.oid() else { return false };
     // SAFETY: a sequence has one page with one tuple, never moved; the page is pinned and share-locked while it is read.
-    let armed = unsafe {
+    unsafe {
         let relation = pg_sys::relation_open(bell, pg_sys::AccessShareLock as i32);
         let buffer = pg_sys::ReadBuffer(relation, 0);
         pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_SHARE as i32);
@@ -94,8 +89,41 @@ fn relay_sleeps() -> bool {
         pg_sys::UnlockReleaseBuffer(buffer);
         pg_sys::relation_close(relation, pg_sys::AccessShareLock as i32);
         value == 1
-    };
-    armed && queue_usage() < QUEUE_LIMIT
+    }
+}
+
+/// Whether some relay holds the leader's lock. A relay that died in its sleep left the bell on, and without this every
+/// commit would go on notifying nobody, one commit per flush. The next leader reads before it sleeps.
+fn somebody_leads() -> bool {
+    let tag = leader_tag();
+    let (mode, session) = (pg_sys::ShareLock as i32, false);
+    // SAFETY: an advisory lock is only tried, and given back at once.
+    unsafe {
+        let got = pg_sys::LockAcquire(&raw const tag, mode, session, true);
+        if got == pg_sys::LockAcquireResult::LOCKACQUIRE_NOT_AVAIL {
+            return true;
+        }
+        pg_sys::LockRelease(&raw const tag, mode, session);
+        false
+    }
+}
+
+/// The tag of `pg_advisory_lock(LEADER_LOCK)`.
+fn leader_tag() -> pg_sys::LOCKTAG {
+    pg_sys::LOCKTAG {
+        // SAFETY: set for the life of a backend.
+        locktag_field1: unsafe { pg_sys::MyDatabaseId }.to_u32(),
+        locktag_field2: (LEADER_LOCK >> 32) as u32,
+        locktag_field3: LEADER_LOCK as u32,
+        locktag_field4: 1,
+        locktag_type: pg_sys::LockTagType::LOCKTAG_ADVISORY as u8,
+        locktag_lockmethodid: pg_sys::USER_LOCKMETHOD as u8,
+    }
+}
+
+#[pg_extern(sql = false, immutable, parallel_safe)]
+fn _lock() -> i64 {
+    LEADER_LOCK
 }
 
 fn queue_usage() -> f64 {

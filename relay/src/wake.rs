@@ -20,7 +20,7 @@ const FEW: usize = 5;
 /// Polling, the outbox is read at least this often …
 const LONGEST_GAP: Duration = Duration::from_millis(10);
 /// … and, when the last page was not full, not more often than this.
-const SHORTEST_GAP: Duration = Duration::from_millis(1);
+const SHORTEST_GAP: Duration = Duration::from_millis(4);
 const DROWSY_FIRST: Duration = Duration::from_millis(5);
 const DROWSY_LONGEST: Duration = Duration::from_millis(50);
 

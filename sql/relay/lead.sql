@@ -1,10 +1,8 @@
 -- One relay leads: it holds the lock, and its takeover row fences every older leader's records.
 
--- A number for advisory locks that is ours in this database.
 CREATE FUNCTION webhook._lock() RETURNS bigint
-    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT hashtextextended('pg_webhook leader', 0)
-$$;
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', '_lock_wrapper';
+COMMENT ON FUNCTION webhook._lock() IS 'The advisory lock that the leading relay holds; emitters look whether somebody does.';
 
 CREATE FUNCTION webhook._relay_lead(p_instance text)
     RETURNS TABLE (n bigint, "window" text, seq bigint, xid bigint, ahead bigint)

@@ -4,15 +4,15 @@ use pgrx::pg_sys;
 
 use super::{
     COLUMNS,
-    partition::{self, Day, Partition},
+    partition::{Day, Partition},
 };
-use crate::{error::Error, unguarded};
+use crate::{error::Error, tables::Table, unguarded};
 
 /// A copy of the row type of `webhook.events` that lives as long as the session.
 pub fn shape() -> pg_sys::TupleDesc {
     // SAFETY: the parent table is opened, copied from, and closed again; its lock stays.
     unsafe {
-        let parent = pg_sys::table_open(partition::parent(), pg_sys::RowExclusiveLock as i32);
+        let parent = pg_sys::table_open(Table::Events.must(), pg_sys::RowExclusiveLock as i32);
         let columns = (*(*parent).rd_att).natts;
         if columns != COLUMNS as i32 {
             Error::SchemaMismatch {
