@@ -5,6 +5,7 @@ use std::time::Duration;
 use webhook_tests::database::Database;
 use webhook_tests::receiver::Receiver;
 use webhook_tests::relay::Relay;
+use webhook_tests::session::Session;
 
 #[tokio::test]
 async fn a_sleeping_relay_is_woken_by_the_commit() {
@@ -36,4 +37,43 @@ async fn a_commit_in_every_phase_of_falling_asleep_is_heard() {
         slowest = slowest.max(receiver.wait_for(n).await[n - 1].at - before);
     }
     assert!(slowest < Duration::from_millis(900), "the slowest took {slowest:?}: a wake-up was lost");
+}
+
+#[tokio::test]
+async fn a_commit_rings_only_while_the_bell_is_on_and_somebody_leads() {
+    let db = Database::new().await;
+    let mut notified = Session::listen(&db.url(), &["webhook", "marker"]).await;
+    let relay = db.connect().await;
+    let emit = "SELECT webhook_emit('user.created', '{}')";
+    for (bell, leads, rings) in [(1, false, 0), (1, true, 1), (0, true, 0), (0, false, 0), (1, true, 1)] {
+        relay.run(&format!("SELECT setval('webhook.bell', {bell}), pg_advisory_unlock_all()")).await;
+        if leads {
+            relay.run("SELECT pg_advisory_lock(webhook._lock())").await;
+        }
+        db.run(emit).await;
+        assert_eq!(
+            notified.heard_before(&db, "marker").await.len(),
+            rings,
+            "bell {bell}, somebody leads: {leads}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_relay_that_died_asleep_costs_nobody_a_notify() {
+    let (db, receiver) = (Database::new().await, Receiver::start());
+    let relay = Relay::start(&db.url()).await;
+    db.webhook(&receiver.url("/hook"), "").await;
+    db.until("SELECT last_value FROM webhook.bell", "1").await;
+    let mut notified = Session::listen(&db.url(), &["webhook", "marker"]).await;
+    db.emit("user.created", "{}").await;
+    receiver.wait_for(1).await;
+    assert_eq!(notified.heard_before(&db, "marker").await, ["webhook"]);
+    db.until("SELECT last_value FROM webhook.bell", "1").await;
+    relay.kill().await;
+    db.until("SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database WHERE l.locktype = 'advisory' AND d.datname = current_database()", "0").await;
+    db.emit("user.created", "{}").await;
+    assert!(notified.heard_before(&db, "marker").await.is_empty());
+    let _next = Relay::start(&db.url()).await;
+    receiver.wait_for(2).await;
 }

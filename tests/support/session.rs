@@ -1,8 +1,10 @@
 //! A database session that speaks in texts, as psql does.
 
+use std::future::poll_fn;
 use std::ops::Deref;
 
-use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio_postgres::{AsyncMessage, Client, NoTls, SimpleQueryMessage};
 
 use crate::until::until;
 
@@ -21,6 +23,30 @@ pub struct Refusal {
     pub hint: String,
 }
 
+/// A session that only listens.
+#[derive(Debug)]
+pub struct Listener {
+    _session: Session,
+    notified: UnboundedReceiver<String>,
+}
+
+impl Listener {
+    /// The channels of the notifications that came before the next one on `marker`, which `session` sends.
+    ///
+    /// # Panics
+    /// If the server goes away.
+    pub async fn heard_before(&mut self, session: &Session, marker: &str) -> Vec<String> {
+        session.run(&format!("NOTIFY {marker}")).await;
+        let mut heard = Vec::new();
+        loop {
+            match self.notified.recv().await.expect("a notification") {
+                channel if channel == marker => return heard,
+                channel => heard.push(channel),
+            }
+        }
+    }
+}
+
 impl Session {
     /// Connects.
     ///
@@ -35,6 +61,27 @@ impl Session {
         let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
         tokio::spawn(connection);
         Ok(Self(client))
+    }
+
+    /// A session that listens on these channels.
+    ///
+    /// # Panics
+    /// If the server refuses.
+    pub async fn listen(url: &str, channels: &[&str]) -> Listener {
+        let (client, mut connection) = tokio_postgres::connect(url, NoTls).await.expect("connect");
+        let (heard, notified) = unbounded_channel();
+        tokio::spawn(async move {
+            while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
+                if let AsyncMessage::Notification(notification) = message {
+                    let _ = heard.send(notification.channel().to_owned());
+                }
+            }
+        });
+        let session = Self(client);
+        for channel in channels {
+            session.run(&format!("LISTEN {channel}")).await;
+        }
+        Listener { _session: session, notified }
     }
 
     /// Runs statements.
