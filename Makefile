@@ -5,6 +5,7 @@ PREFIX    ?= /usr/local
 PG_MAJORS ?= 15
 PROFILE   ?= release
 CARGO     ?= cargo
+FUZZ_SECONDS ?= 60
 
 TARGET  = $(or $(CARGO_TARGET_DIR),target)
 OUT     = $(TARGET)/$(patsubst dev,debug,$(PROFILE))
@@ -19,7 +20,7 @@ SCRIPT = awk '$$1 != "\\i" { print; next } \
 	{ file = "sql/" $$2; while ((got = (getline line < file)) > 0) print line; \
 	  if (got < 0) { print "there is no " file > "/dev/stderr"; exit 1 } }' sql/pg_webhook.sql
 
-.PHONY: help demo up test check bench install install-extension deps
+.PHONY: help demo up test check bench fuzz install install-extension deps
 .DELETE_ON_ERROR:
 
 help: ## This list
@@ -44,8 +45,17 @@ check: $(DENY) | deps ## Only the format, the lints and the licences
 	@if $(DENY) fetch db 2>/dev/null; then $(DENY) check advisories; \
 		else echo "advisories: not checked, their database cannot be reached"; fi
 
-bench: | deps ## Deliveries per second, latency and CPU beside a bare HTTP client; writes target/bench/*.json
+bench: | deps ## Deliveries, latency, cost to writers and filters, beside baselines of the same run; writes target/bench/*.json (7 min)
 	$(CARGO) run --release --bin bench
+
+fuzz: $(TARGET)/tools/bin/cargo-fuzz ## Search inputs that break filters or the JSON spelling, FUZZ_SECONDS (60) for each
+	@for target in filter canonical; do \
+		echo "== $$target"; dict=extension/wire/fuzz/$$target.dict; \
+		mkdir -p extension/wire/fuzz/corpus/$$target; \
+		RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR=$(TARGET)/fuzz $< run --fuzz-dir extension/wire/fuzz --sanitizer none $$target \
+			extension/wire/fuzz/corpus/$$target extension/wire/fuzz/seeds/$$target -- \
+			-max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 $$(test -e $$dict && echo -dict=$$dict) || exit 1; \
+	done
 
 install: install-extension ## The extension into the Postgres of PG_CONFIG, the relay into PREFIX/bin
 	$(CARGO) build --release -p webhook-relay
@@ -65,3 +75,7 @@ deps:
 $(TARGET)/tools/bin/cargo-deny: | deps
 	@echo "Building cargo-deny, once: this takes two minutes or more."
 	$(CARGO) install cargo-deny --version 0.20.2 --locked --root $(TARGET)/tools
+
+$(TARGET)/tools/bin/cargo-fuzz:
+	@echo "Building cargo-fuzz, once: this takes a minute."
+	$(CARGO) install cargo-fuzz --version 0.13.2 --locked --root $(TARGET)/tools

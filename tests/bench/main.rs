@@ -4,6 +4,7 @@
 
 mod ceiling;
 mod cpu;
+mod filter;
 mod latency;
 mod report;
 mod sink;
@@ -13,7 +14,7 @@ mod writes;
 use webhook_tests::cluster::Cluster;
 use webhook_tests::session::Session;
 
-const SCENARIOS: [&str; 3] = ["throughput", "latency", "writes"];
+const SCENARIOS: [&str; 4] = ["throughput", "latency", "writes", "filter"];
 
 #[tokio::main]
 async fn main() {
@@ -31,6 +32,7 @@ async fn main() {
             "throughput" => throughput::run(&cluster).await,
             "latency" => latency::run(&cluster).await,
             "writes" => writes::run(&cluster).await,
+            "filter" => filter::run(),
             other => panic!("there is no scenario {other}, only {SCENARIOS:?}"),
         }
     }

@@ -15,6 +15,8 @@ pub enum Writer {
     Jsonb,
     /// Numeric and floats by their output function; NaN and infinities become strings.
     Number(Output),
+    /// The same, but for large ones.
+    Float8(Output),
     /// Date and timestamps, ISO 8601.
     DateTime(pg_sys::Oid),
     /// Everything else: Postgres' own `to_json`.
@@ -35,7 +37,8 @@ impl Writer {
             pg_sys::TEXTOID | pg_sys::VARCHAROID | pg_sys::BPCHAROID => Self::Text,
             pg_sys::JSONOID => Self::Json,
             pg_sys::JSONBOID => Self::Jsonb,
-            pg_sys::NUMERICOID | pg_sys::FLOAT4OID | pg_sys::FLOAT8OID => Self::Number(Output::of(base)),
+            pg_sys::NUMERICOID | pg_sys::FLOAT4OID => Self::Number(Output::of(base)),
+            pg_sys::FLOAT8OID => Self::Float8(Output::of(base)),
             pg_sys::DATEOID | pg_sys::TIMESTAMPOID | pg_sys::TIMESTAMPTZOID => Self::DateTime(base),
             other => Self::Other(ToJson::of(other)),
         }
@@ -56,7 +59,13 @@ impl Writer {
                     unsafe { direct_function_call::<&std::ffi::CStr>(pg_sys::jsonb_out, &[Some(value)]) };
                 out.extend_from_slice(text.map_or(b"null", std::ffi::CStr::to_bytes));
             }
-            Self::Number(output) => {
+            Self::Float8(_) if is_large(value) => {
+                // From 2^53 on Postgres prints one in a thousand with more digits than needed, which JavaScript, reading
+                // the same number, would not print again.
+                let shortest = format!("{:e}", f64::from_bits(value.value() as u64));
+                out.extend_from_slice(shortest.replace('e', "e+").as_bytes());
+            }
+            Self::Number(output) | Self::Float8(output) => {
                 let digits = output.text(value);
                 let finite = digits.last().is_some_and(u8::is_ascii_digit);
                 if finite {
@@ -142,6 +151,13 @@ impl Output {
             std::ffi::CStr::from_ptr(text).to_bytes()
         }
     }
+}
+
+/// Whether a float8 is finite and beyond the integers that are all exact.
+fn is_large(value: pg_sys::Datum) -> bool {
+    const EXACT: f64 = (1_u64 << f64::MANTISSA_DIGITS) as f64;
+    let value = f64::from_bits(value.value() as u64);
+    value.is_finite() && value.abs() >= EXACT
 }
 
 fn integer(value: i64, out: &mut Vec<u8>) {
