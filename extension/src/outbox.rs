@@ -13,6 +13,7 @@ use crate::{error::Error, ids, settings, unguarded, wakeup, wal};
 
 mod batch;
 mod hooks;
+mod indexes;
 mod insert;
 mod partition;
 mod texts;

@@ -55,5 +55,18 @@ unsafe extern "C-unwind" {
         unchanged: bool,
         info: *mut pg_sys::IndexInfo,
     ) -> bool;
+    pub fn CreateExecutorState() -> *mut pg_sys::EState;
+    pub fn FreeExecutorState(state: *mut pg_sys::EState);
+    pub fn MemoryContextReset(context: pg_sys::MemoryContext);
+    pub fn ExecInsertIndexTuples(
+        relation: *mut pg_sys::ResultRelInfo,
+        slot: *mut pg_sys::TupleTableSlot,
+        state: *mut pg_sys::EState,
+        update: bool,
+        no_duplicate_error: bool,
+        conflict: *mut bool,
+        arbiters: *mut pg_sys::List,
+        #[cfg(not(feature = "pg15"))] only_summarizing: bool,
+    ) -> *mut pg_sys::List;
     pub fn ProcessInterrupts();
 }

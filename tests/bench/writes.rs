@@ -48,6 +48,7 @@ pub async fn run(cluster: &Cluster) {
     let mut report =
         Report::new("writes", "what capture costs the writer, as ratios to the table without a trigger");
     statements(&db, &mut report).await;
+    emits(&db, &mut report).await;
     for clients in [1, 8, 32] {
         transactions(&db, &mut report, clients, false);
     }
@@ -84,6 +85,27 @@ async fn statements(db: &Session, report: &mut Report) {
             "of (a)'s speed (at least 0.95)",
         );
     }
+}
+
+/// `webhook_emit` in a loop of one transaction, beside an INSERT of the same rows.
+async fn emits(db: &Session, report: &mut Report) {
+    let data = "jsonb_build_object('n', i, 'text', repeat('x', 470))";
+    let looped = |body: &str| format!("DO $$ BEGIN FOR i IN 1..{BULK} LOOP {body}; END LOOP; END $$");
+    let insert = looped(&format!("INSERT INTO outbox (type, data) VALUES ('user.created', {data})"));
+    let emit = looped(&format!("PERFORM webhook_emit('user.created', {data})"));
+    let mut times = [const { Vec::new() }; 2];
+    for _ in 0..ROUNDS {
+        times[0].push(timed(db, &insert).await);
+        times[1].push(timed(db, &emit).await);
+        db.run("TRUNCATE outbox").await;
+    }
+    let [insert, emit] = times.map(median);
+    report.add("emit_us_per_event", emit * 1e6 / BULK as f64, "µs");
+    report.add(
+        "emit_to_insert",
+        insert / emit,
+        "of the rate of a plain INSERT of the same rows (at least 0.5)",
+    );
 }
 
 async fn timed(db: &Session, sql: &str) -> f64 {

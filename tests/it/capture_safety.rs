@@ -98,3 +98,29 @@ async fn a_statement_in_the_midst_of_which_the_partition_is_made_goes_on() {
     assert_eq!(db.value("SELECT count(*) FROM webhook.events_default").await, "0");
     assert_eq!(kinds(&db).await.len(), 1000);
 }
+
+#[tokio::test]
+async fn an_operators_own_indexes_on_the_outbox_are_kept() {
+    let db = watched().await;
+    db.run(
+        "CREATE INDEX by_expression ON webhook.events ((data->>'id'), lower(type));
+         CREATE INDEX partial ON webhook.events (created_at) WHERE type LIKE '%.created' AND (data->>'id')::int > 1;
+         CREATE INDEX summary ON webhook.events USING brin (created_at);
+         BEGIN; INSERT INTO users SELECT n FROM generate_series(1, 1000) n; DELETE FROM users; COMMIT;
+         SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan",
+    )
+    .await;
+    for (condition, index, count) in [
+        ("data->>'id' = '7' AND lower(type) = 'user.deleted'", "data", "1"),
+        (
+            "created_at > '2000-01-01' AND type LIKE '%.created' AND (data->>'id')::int > 1",
+            "created_at",
+            "999",
+        ),
+    ] {
+        let sql = format!("SELECT count(*) FROM webhook.events WHERE {condition}");
+        let plan = db.rows(&format!("EXPLAIN {sql}")).await.concat().join("\n");
+        assert!(plan.contains("Index") && plan.contains(index), "{plan}");
+        assert_eq!(db.value(&sql).await, count);
+    }
+}

@@ -3,7 +3,7 @@
 use pgrx::pg_sys;
 
 use super::{
-    COLUMNS,
+    COLUMNS, indexes,
     partition::{Day, Partition},
 };
 use crate::{error::Error, tables::Table, unguarded};
@@ -66,39 +66,6 @@ unsafe fn insert(
             *slots.add(n) = unguarded::ExecStoreHeapTuple(*row, slot, false);
         }
         unguarded::heap_multi_insert(relation, slots, rows.len() as i32, command, 0, std::ptr::null_mut());
-        insert_index_entries(relation, std::slice::from_raw_parts(slots, rows.len()));
-    }
-}
-
-/// One index after the other, so that each stays in the processor's cache.
-///
-/// # Safety
-/// Runs inside a guard; the slots hold rows that were just inserted into the open relation.
-unsafe fn insert_index_entries(relation: pg_sys::Relation, slots: &[*mut pg_sys::TupleTableSlot]) {
-    // SAFETY: CatalogOpenIndexes only opens them and is right for any plain heap; its arrays have ri_NumIndices entries. The
-    // indexes of webhook.events have neither expressions nor predicates, so no executor state is needed.
-    unsafe {
-        let state = unguarded::CatalogOpenIndexes(relation);
-        let mut values = [pg_sys::Datum::null(); pg_sys::INDEX_MAX_KEYS as usize];
-        let mut nulls = [false; pg_sys::INDEX_MAX_KEYS as usize];
-        for n in 0..(*state).ri_NumIndices as usize {
-            let index = *(*state).ri_IndexRelationDescs.add(n);
-            let info = *(*state).ri_IndexRelationInfo.add(n);
-            let unique = if (*(*index).rd_index).indisunique {
-                pg_sys::IndexUniqueCheck::UNIQUE_CHECK_YES
-            } else {
-                pg_sys::IndexUniqueCheck::UNIQUE_CHECK_NO
-            };
-            let (values, nulls) = (values.as_mut_ptr(), nulls.as_mut_ptr());
-            for slot in slots {
-                let place = &raw mut (**slot).tts_tid;
-                unguarded::FormIndexDatum(info, *slot, std::ptr::null_mut(), values, nulls);
-                unguarded::index_insert(index, values, nulls, place, relation, unique, false, info);
-            }
-            if pg_sys::InterruptPending != 0 {
-                unguarded::ProcessInterrupts();
-            }
-        }
-        unguarded::CatalogCloseIndexes(state);
+        indexes::insert(relation, std::slice::from_raw_parts(slots, rows.len()));
     }
 }
