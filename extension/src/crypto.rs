@@ -7,7 +7,11 @@ use webhook_wire::{
     signature::{self, Scheme},
 };
 
-use crate::{error::Error, ids, network_text::from_utf8_lossy};
+use crate::{
+    error::{Error, OrRaise},
+    ids,
+    network_text::from_utf8_lossy,
+};
 
 /// In place of a secret among the options.
 const MASK: &str = "[redacted]";
@@ -29,7 +33,7 @@ fn scheme(name: Option<&str>) -> Scheme {
 #[pg_extern(sql = false)]
 fn webhook_sign(payload: Option<&str>, secret: Option<&str>, name: Option<&str>) -> Option<String> {
     let scheme = scheme(name);
-    signature::sign(payload?.as_bytes(), secret?, scheme)
+    signature::sign(payload?.as_bytes(), secret?, scheme).or_raise()
 }
 
 #[pg_extern(sql = false)]
@@ -47,7 +51,7 @@ fn webhook_verify(
         (Scheme::Standard, Some(id), Some(timestamp)) => format!("{id}.{timestamp}.{payload}"),
         _ => payload.to_owned(),
     };
-    Some(signature::verify(signed.as_bytes(), given, secret, scheme))
+    Some(signature::verify(signed.as_bytes(), given, secret, scheme).or_raise())
 }
 
 #[pg_extern(sql = false)]

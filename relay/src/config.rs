@@ -120,7 +120,7 @@ pub struct Listen {
     /// Port on 127.0.0.1
     #[arg(long, env = "WEBHOOK_RELAY_PORT", default_value_t = 9000)]
     pub port: u16,
-    /// The webhook's secret, to verify signatures with
+    /// The webhook's secret or its public key (`whpk_…`), to verify signatures with
     #[arg(long, env = "WEBHOOK_RELAY_SECRET", hide_env_values = true)]
     pub secret: Option<Hidden>,
     /// Fail the first N requests

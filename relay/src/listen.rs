@@ -16,7 +16,8 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
-use webhook_wire::secret::Secret;
+use webhook_wire::key::Key;
+use webhook_wire::secret::{Secret, SecretError};
 use webhook_wire::signature::{self, Scheme};
 
 use crate::config::{ConfigError, Listen};
@@ -27,7 +28,9 @@ use crate::http::bind;
 const LONGEST_BODY: usize = 64 * 1024 * 1024;
 
 struct Receiver {
+    /// None also when only the public key is known.
     secret: Option<Secret>,
+    key: Option<Key>,
     fail_first: u64,
     fail_status: StatusCode,
     json: bool,
@@ -45,6 +48,10 @@ enum Check {
 }
 
 impl Check {
+    fn of(right: bool) -> Self {
+        if right { Self::Right } else { Self::Wrong }
+    }
+
     fn word(self) -> &'static str {
         match self {
             Self::Right => "verified",
@@ -55,11 +62,21 @@ impl Check {
     }
 }
 
+/// What there is to verify with: the secret and its Standard Webhooks key, or of a public key that alone.
+fn read_secret(text: &str) -> Result<(Option<Secret>, Option<Key>), SecretError> {
+    match Key::parse(text)? {
+        key @ Some(Key::Public(_)) => Ok((None, key)),
+        key => Ok((Some(Secret::new(text)?), key)),
+    }
+}
+
 /// Receives until interrupted.
 pub async fn listen(config: Listen) -> Result<(), Error> {
-    let secret = config.secret.as_ref().map(|secret| Secret::new(secret.expose()));
+    let given = config.secret.as_ref().map(|secret| read_secret(secret.expose()));
+    let (secret, key) = given.transpose().map_err(ConfigError::Secret)?.unwrap_or_default();
     let receiver = Arc::new(Receiver {
-        secret: secret.transpose().map_err(ConfigError::Secret)?,
+        secret,
+        key,
         fail_first: config.fail_first,
         fail_status: StatusCode::from_u16(config.fail_status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE),
         json: config.json,
@@ -115,7 +132,8 @@ impl Receiver {
     fn plain(&self, headers: &HeaderMap, body: &[u8]) -> Check {
         let Some(given) = text(headers, "x-webhook-signature") else { return Check::Absent };
         let scheme = if given.starts_with("sha256=") { Scheme::Sha256 } else { Scheme::Hex };
-        self.with_secret(|secret| signature::verify(body, given, secret.expose(), scheme))
+        let Some(secret) = &self.secret else { return Check::Unknown };
+        Check::of(signature::verify(body, given, secret.expose(), scheme) == Ok(true))
     }
 
     /// `webhook-signature` of Standard Webhooks.
@@ -125,17 +143,10 @@ impl Receiver {
         let Some(at) = text(headers, "webhook-timestamp").and_then(|at| at.parse().ok()) else {
             return Check::Wrong;
         };
-        self.with_secret(|secret| {
-            let key = secret.standard_key();
-            key.is_some_and(|key| signature::verify_standard(&key, id, at, body, given))
-        })
-    }
-
-    fn with_secret(&self, right: impl Fn(&Secret) -> bool) -> Check {
-        match &self.secret {
+        match &self.key {
+            Some(key) => Check::of(signature::verify_standard(key, id, at, body, given)),
+            None if self.secret.is_some() => Check::Wrong,
             None => Check::Unknown,
-            Some(secret) if right(secret) => Check::Right,
-            Some(_) => Check::Wrong,
         }
     }
 

@@ -3,14 +3,14 @@
 CREATE FUNCTION webhook_sign(payload text, secret text, scheme text DEFAULT 'sha256') RETURNS text
     LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'webhook_sign_wrapper';
 COMMENT ON FUNCTION webhook_sign(text, text, text) IS
-    'The signature of a payload: scheme sha256 (sha256=<hex>), hex, or standard (v1,<base64>; then the payload is id.timestamp.body). Errors: 22023 for another scheme.';
+    'The signature of a payload: scheme sha256 (sha256=<hex>), hex, or standard (v1,<base64>, by a whsk_ key v1a,<base64>; then the payload is id.timestamp.body). Errors: 22023 for another scheme or a wrong key.';
 
 CREATE FUNCTION webhook_verify(
     payload text, signature text, secret text, scheme text DEFAULT 'sha256', id text DEFAULT NULL,
     "timestamp" bigint DEFAULT NULL) RETURNS boolean
     LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'webhook_verify_wrapper';
 COMMENT ON FUNCTION webhook_verify(text, text, text, text, text, bigint) IS
-    'Whether a signature is right, compared in constant time. Scheme sha256, hex, or standard: then id and timestamp are the webhook-id and webhook-timestamp headers (without them the payload is id.timestamp.body). Errors: 22023.';
+    'Whether a signature is right, compared in constant time. Scheme sha256, hex, or standard: then id and timestamp are the webhook-id and webhook-timestamp headers (without them the payload is id.timestamp.body), and the secret may be a public key, whpk_<base64>. Errors: 22023.';
 
 -- Is row (xid) still unread, seen from the newest cursor?
 CREATE FUNCTION webhook._unread(OUT backlog bigint, OUT oldest timestamptz)

@@ -69,7 +69,7 @@ BEGIN
     RETURN webhook._show(w, key);
 END $$;
 COMMENT ON FUNCTION webhook_create(text, text[], text, text, text, jsonb, text, jsonb) IS
-    'Registers an endpoint and returns its row with the secret in full, here only. Errors: 22023 for a bad URL, pattern, secret, filter or option.';
+    'Registers an endpoint and returns its row with the secret in full, here only. secret: any text, whsec_<base64> (generated when missing) or whsk_<base64>, an Ed25519 private key, which signs v1a. Errors: 22023 for a bad URL, pattern, secret, filter or option.';
 
 CREATE FUNCTION webhook_get(id text) RETURNS webhook._webhook
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
@@ -80,7 +80,7 @@ BEGIN
     IF NOT FOUND THEN PERFORM webhook._no_webhook(webhook_get.id); END IF;
     RETURN webhook._show(w);
 END $$;
-COMMENT ON FUNCTION webhook_get(text) IS 'One webhook, secret masked. Errors: 42704 when there is none.';
+COMMENT ON FUNCTION webhook_get(text) IS 'One webhook, secret masked; of a private key (whsk_) the public key, whpk_<base64>, is shown. Errors: 42704 when there is none.';
 
 CREATE FUNCTION webhook_delete(id text) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
@@ -114,7 +114,7 @@ BEGIN
     RETURN webhook._show(w, key);
 END $$;
 COMMENT ON FUNCTION webhook_rotate_secret(text, text, interval) IS
-    'Gives a webhook a new secret, shown here in full. Older ones stay valid for grace: webhook-signature then carries one signature per secret, newest first.';
+    'Gives a webhook a new secret, generated (whsec_) or of your own (also whsk_), shown here in full. Older ones stay valid for grace: webhook-signature then carries one signature per secret, newest first.';
 
 CREATE FUNCTION webhook_test(id text, event text DEFAULT 'webhook.test') RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$

@@ -3,6 +3,7 @@
 use webhook_tests::database::Database;
 use webhook_tests::relay::Relay;
 
+use crate::asymmetric::{OTHER_PUBLIC, PUBLIC, SEED};
 use crate::receivers::{Language, SEED_003, SEED_004, sample, start};
 
 const SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
@@ -31,14 +32,27 @@ const ROWS: &str = r#"INSERT INTO things VALUES
 
 /// Every row arrives with 200, and a receiver with another secret refuses them.
 async fn verifies(language: Language, program: &str, sample: Option<&str>, signature: &str) {
+    let keys = [SECRET, "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"];
+    verifies_by(keys, language, program, sample, signature, SECRET).await;
+}
+
+/// The same with the receivers' own keys, the right one and another.
+async fn verifies_by(
+    keys: [&str; 2],
+    language: Language,
+    program: &str,
+    sample: Option<&str>,
+    signature: &str,
+    secret: &str,
+) {
     let db = database().await;
     let _relay = Relay::start(&db.url()).await;
-    let receiver = start(language, program, sample, SECRET).await;
-    let stranger = start(language, program, sample, "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA").await;
+    let receiver = start(language, program, sample, keys[0]).await;
+    let stranger = start(language, program, sample, keys[1]).await;
     let mut webhooks = Vec::new();
     for port in [&receiver.port, &stranger.port] {
         let options = format!(
-            r#"events => '{{thing.*}}', secret => '{SECRET}', options => '{{"signature": "{signature}", "retry_schedule": []}}'"#
+            r#"events => '{{thing.*}}', secret => '{secret}', options => '{{"signature": "{signature}", "retry_schedule": []}}'"#
         );
         webhooks.push(db.webhook(&format!("http://127.0.0.1:{port}/webhooks"), &options).await.0);
     }
@@ -63,6 +77,11 @@ async fn standardwebhooks_of_npm() {
 #[tokio::test]
 async fn standardwebhooks_of_pypi() {
     verifies(Language::Python, "standard.py", None, "standard").await;
+}
+
+#[tokio::test]
+async fn ed25519_of_node() {
+    verifies_by([PUBLIC, OTHER_PUBLIC], Language::Node, "ed25519.js", None, "standard", SEED).await;
 }
 
 #[tokio::test]

@@ -7,6 +7,8 @@ use webhook_tests::database::Database;
 use webhook_tests::relay::{Logs, Relay};
 use webhook_tests::stage::Stage;
 
+use crate::asymmetric::{OTHER_PUBLIC, PUBLIC, SEED};
+
 #[tokio::test]
 async fn listen_verifies_and_prints() {
     let db = Database::new().await;
@@ -21,6 +23,25 @@ async fn listen_verifies_and_prints() {
     printed.wait_for(&event).await;
     db.until("SELECT status FROM webhook.deliveries", "delivered").await;
     assert!(!printed.text().contains(&secret));
+}
+
+#[tokio::test]
+async fn listen_verifies_with_the_public_key_alone() {
+    let db = Database::new().await;
+    let _relay = Relay::start(&db.url()).await;
+    for (key, code) in [(PUBLIC, "200"), (OTHER_PUBLIC, "401")] {
+        let port = free_port();
+        let rest = format!("secret => '{SEED}', options => '{{\"retry_schedule\": []}}'");
+        let (webhook, _) = db.webhook(&format!("http://127.0.0.1:{port}/"), &rest).await;
+        let mut command = Command::new(&Stage::get().await.relay);
+        let (_listener, printed) =
+            Logs::of(command.args(["listen", "--port", &port.to_string(), "--secret", key]));
+        printed.wait_for(&port.to_string()).await;
+        db.emit("user.created", r#"{"name": "Ada"}"#).await;
+        let outcome = format!("SELECT response_code FROM webhook_deliveries('{webhook}')");
+        db.until(&outcome, code).await;
+        db.run(&format!("SELECT webhook_delete('{webhook}')")).await;
+    }
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod adopt;
+mod asymmetric;
 mod backlog;
 mod bad_input;
 mod capture_alter;

@@ -110,11 +110,19 @@ async fn an_unknown_option_names_the_known_ones() {
 #[tokio::test]
 async fn no_error_repeats_a_secret() {
     let db = Database::new().await;
-    let secret = "canary\u{1}not-to-be-seen";
-    let error =
-        db.refusal(&format!("SELECT webhook_create('https://example.com', secret => '{secret}')")).await;
-    assert_eq!(error.code, "22023");
-    assert!(!format!("{error:?}").contains("not-to-be-seen"), "{error:?}");
+    let (id, _) = db.webhook("https://example.com", "").await;
+    // A control character; not base64; a key of a wrong length; a public key that does not belong to the seed.
+    let pair = format!("whsk_nottobeseen{}==", "A".repeat(75));
+    for secret in ["canary\u{1}nottobeseen", "whsk_nottobeseen!", "whsk_nottobeseenAAAA", &pair] {
+        for call in [
+            format!("webhook_create('https://example.com', secret => '{secret}')"),
+            format!("webhook_rotate_secret('{id}', '{secret}')"),
+        ] {
+            let error = db.refusal(&format!("SELECT {call}")).await;
+            assert_eq!(error.code, "22023");
+            assert!(!format!("{error:?}").contains("nottobeseen"), "{error:?}");
+        }
+    }
 }
 
 #[tokio::test]

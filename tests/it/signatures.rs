@@ -2,6 +2,8 @@
 
 use webhook_tests::database::Database;
 
+use crate::asymmetric::{OTHER_PUBLIC, PUBLIC, SEED};
+
 /// `printf '{"a":1}' | openssl dgst -sha256 -hmac 'my secret'`
 const DIGEST: &str = "0beed520f6a17cee2ba3462061c09f68a56ddb78faa3705e1b57529e18dc3956";
 
@@ -41,4 +43,25 @@ async fn verify_knows_standard_webhooks() {
     assert_eq!(verify("v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=").await, "t");
     assert_eq!(verify("v1,AAAA v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=").await, "t");
     assert_eq!(verify("v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OF=").await, "f");
+}
+
+/// By Python's cryptography, with TEST 1 of RFC 8032, 7.1.
+#[tokio::test]
+async fn sign_and_verify_know_ed25519() {
+    const SIGNATURE: &str =
+        "v1a,fldxM4gAKugP6nnt1hdz3sgGfZ6d99nzrMFnZOELIxbzEHoVmAb2ADpkJK7zgPePmPsle0zV9jSeGlHFG2NVAw==";
+    let db = Database::new().await;
+    let signed = format!(
+        "SELECT webhook_sign('msg_p5jXN8AQM9LWM0D4loKWxJek.1614265330.{{\"test\": 2432232314}}', '{SEED}', 'standard')"
+    );
+    assert_eq!(db.value(&signed).await, SIGNATURE);
+    for (key, right) in [(SEED, "t"), (PUBLIC, "t"), (OTHER_PUBLIC, "f"), ("whsec_MfKQ9r8GKYqr", "f")] {
+        let sql = format!(
+            "SELECT webhook_verify('{{\"test\": 2432232314}}', 'v1,AAAA {SIGNATURE}', '{key}', 'standard',
+                                   'msg_p5jXN8AQM9LWM0D4loKWxJek', 1614265330)"
+        );
+        assert_eq!(db.value(&sql).await, right, "{key}");
+    }
+    let plain = db.value(&format!("SELECT webhook_sign('payload', '{SEED}')")).await;
+    assert!(plain.starts_with("sha256="), "the text as it is: {plain}");
 }

@@ -11,6 +11,7 @@ pub mod event_type;
 pub mod filter;
 pub mod id;
 pub mod json;
+pub mod key;
 pub mod options;
 pub mod request;
 pub mod retry_after;

@@ -112,15 +112,21 @@ pub fn render(
 fn sign(endpoint: &Endpoint, id: &str, body: &[u8], unix_seconds: i64, set: &mut impl FnMut(&str, String)) {
     let scheme = endpoint.options.signature;
     let Some(newest) = endpoint.secrets.first() else { return };
-    if let Scheme::Sha256 | Scheme::Hex = scheme {
-        set(SIGNATURE, signature::sign(body, newest.expose(), scheme).unwrap_or_default());
+    let newest = newest.expose().as_bytes();
+    match scheme {
+        Scheme::Sha256 => set(SIGNATURE, signature::prefixed_hmac(newest, body)),
+        Scheme::Hex => set(SIGNATURE, signature::hex_hmac(newest, body)),
+        Scheme::Standard => {}
+        Scheme::Static | Scheme::None => return,
     }
-    let keys = endpoint.secrets.iter().filter_map(|secret| match scheme {
-        Scheme::Sha256 | Scheme::Hex => secret.standard_key(),
-        Scheme::Standard => Some(signature::standard_key(secret.expose())),
-        Scheme::Static | Scheme::None => None,
+    let signed = endpoint.secrets.iter().filter_map(|secret| match (secret.standard_key(), scheme) {
+        (Some(key), _) => signature::standard(key, id, unix_seconds, body),
+        (None, Scheme::Standard) => {
+            signature::standard(&signature::plain_key(secret.expose()), id, unix_seconds, body)
+        }
+        (None, _) => None,
     });
-    let signatures: Vec<_> = keys.map(|key| signature::standard(&key, id, unix_seconds, body)).collect();
+    let signatures: Vec<_> = signed.collect();
     if !signatures.is_empty() {
         set(STANDARD_SIGNATURE, signatures.join(" "));
     }
@@ -152,7 +158,10 @@ pub fn is_secret_header(name: &str) -> bool {
 fn mask(name: &str, value: &str) -> String {
     match name {
         SIGNATURE if value.starts_with("sha256=") => format!("sha256={REDACTED}"),
-        STANDARD_SIGNATURE => vec![format!("v1,{REDACTED}"); value.split(' ').count()].join(" "),
+        STANDARD_SIGNATURE => {
+            let versions = value.split(' ').filter_map(|one| one.split(',').next());
+            versions.map(|version| format!("{version},{REDACTED}")).collect::<Vec<_>>().join(" ")
+        }
         _ => REDACTED.to_owned(),
     }
 }

@@ -2,34 +2,27 @@
 
 use std::{error::Error, fmt};
 
-use base64::{
-    Engine,
-    alphabet::STANDARD as ALPHABET,
-    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig, general_purpose::STANDARD},
-};
+use base64::{Engine, engine::general_purpose::STANDARD};
 
-const PREFIX: &str = "whsec_";
+use crate::key::{Key, KeyError, SYMMETRIC};
+
 const SHORTEST: usize = 8;
 const LONGEST: usize = 256;
 const MASK: &str = "••••";
 
-/// Receivers differ about padding and stray low bits; whatever one of them can decode is a key.
-const LENIENT: GeneralPurpose = GeneralPurpose::new(
-    &ALPHABET,
-    GeneralPurposeConfig::new()
-        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
-        .with_decode_allow_trailing_bits(true),
-);
-
 /// A text that must not be seen: `Debug` prints `[redacted]`, and there is no `Display`.
 #[derive(Clone)]
-pub struct Secret(String);
+pub struct Secret {
+    text: String,
+    key: Option<Key>,
+}
 
 impl Secret {
     /// A signing secret of the caller's choice.
     ///
     /// # Errors
-    /// [`SecretError`] unless it has 8 to 256 characters, none of them a control character.
+    /// [`SecretError`] unless it has 8 to 256 characters, none of them a control character, and if it begins with
+    /// `whsk_`, a private key follows. A public key (`whpk_`) is no secret.
     pub fn new(text: impl Into<String>) -> Result<Self, SecretError> {
         let text = text.into();
         let length = text.chars().count();
@@ -39,42 +32,44 @@ impl Secret {
         if text.chars().any(char::is_control) {
             return Err(SecretError::ControlCharacter);
         }
-        Ok(Self(text))
+        match Key::parse(&text)? {
+            Some(Key::Public(_)) => Err(SecretError::PublicKey),
+            key => Ok(Self { text, key }),
+        }
     }
 
     /// A new signing secret: `whsec_` and base64 of 32 bytes from a cryptographic random source.
     pub fn generate(random: [u8; 32]) -> Self {
-        let mut text = PREFIX.to_owned();
+        let mut text = SYMMETRIC.to_owned();
         STANDARD.encode_string(random, &mut text);
-        Self(text)
+        Self { text, key: Some(Key::Symmetric(random.to_vec())) }
     }
 
     /// A password, header value or the like, to which the rules of signing secrets do not apply.
     pub(crate) fn opaque(text: impl Into<String>) -> Self {
-        Self(text.into())
+        Self { text: text.into(), key: None }
     }
 
     /// The text itself, for signing and for the one answer that shows it.
     pub fn expose(&self) -> &str {
-        &self.0
+        &self.text
     }
 
-    /// What may be shown: `whsec_••••`, or `••••` for a secret of another form.
+    /// What may be shown: the public key `whpk_…` of a `whsk_…`, `whsec_••••`, or `••••` for a secret of another
+    /// form.
     pub fn masked(&self) -> String {
-        let prefix = if self.0.starts_with(PREFIX) { PREFIX } else { "" };
+        if let Some(public) = self.key.as_ref().and_then(Key::public) {
+            return public;
+        }
+        let prefix = if self.text.starts_with(SYMMETRIC) { SYMMETRIC } else { "" };
         format!("{prefix}{MASK}")
     }
 
-    /// The key of Standard Webhooks: what follows `whsec_`, base64-decoded (standard alphabet, padded or
-    /// not). `None` when the secret is of another form.
-    pub fn standard_key(&self) -> Option<Vec<u8>> {
-        standard_key(&self.0)
+    /// The key of Standard Webhooks: what follows `whsec_` or `whsk_`, base64-decoded (standard alphabet, padded
+    /// or not). `None` when the secret is of another form.
+    pub fn standard_key(&self) -> Option<&Key> {
+        self.key.as_ref()
     }
-}
-
-pub(crate) fn standard_key(secret: &str) -> Option<Vec<u8>> {
-    let encoded = secret.strip_prefix(PREFIX).filter(|rest| !rest.is_empty())?;
-    LENIENT.decode(encoded).ok()
 }
 
 impl fmt::Debug for Secret {
@@ -93,7 +88,11 @@ pub enum SecretError {
     },
     /// A line break, tab, NUL or the like: mostly a slip in copying.
     ControlCharacter,
-    /// The signature scheme `standard` needs a secret of the form `whsec_` and base64.
+    /// It begins with `whsk_` or `whpk_`, and no such key follows.
+    Key(KeyError),
+    /// A public key, which anybody may know and nothing can be signed with.
+    PublicKey,
+    /// The signature scheme `standard` needs a secret of the form `whsec_` or `whsk_` and base64.
     NotStandard,
 }
 
@@ -105,8 +104,12 @@ impl SecretError {
                 "Give {SHORTEST} to {LONGEST} characters without control characters, or none: \
                  then a secret is generated."
             ),
+            Self::Key(error) => error.hint(),
+            Self::PublicKey => {
+                "Give the private key, whsk_<base64>; receivers verify with the public one.".to_owned()
+            }
             Self::NotStandard => {
-                "Use a secret of the form whsec_<base64>, or let one be generated; or another signature option."
+                "Use a secret of the form whsec_<base64> or whsk_<base64>, or let one be generated; or another signature option."
                     .to_owned()
             }
         }
@@ -120,11 +123,19 @@ impl fmt::Display for SecretError {
                 write!(f, "a secret of {characters} characters is outside {SHORTEST} to {LONGEST}")
             }
             Self::ControlCharacter => f.write_str("the secret contains a control character"),
-            Self::NotStandard => {
-                f.write_str("the secret is not of the form whsec_<base64> that signature \"standard\" needs")
-            }
+            Self::Key(error) => error.fmt(f),
+            Self::PublicKey => f.write_str("the secret is a public key (whpk_), which cannot sign"),
+            Self::NotStandard => f.write_str(
+                "the secret is not of the form whsec_<base64> or whsk_<base64> that signature \"standard\" needs",
+            ),
         }
     }
 }
 
 impl Error for SecretError {}
+
+impl From<KeyError> for SecretError {
+    fn from(error: KeyError) -> Self {
+        Self::Key(error)
+    }
+}

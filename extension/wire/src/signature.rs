@@ -2,17 +2,16 @@
 
 use std::{error::Error, fmt};
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use crate::{
-    secret::{self, Secret, SecretError},
+    key::Key,
+    secret::{Secret, SecretError},
     text::excerpt,
 };
 
 const SHA256_PREFIX: &str = "sha256=";
-const STANDARD_PREFIX: &str = "v1,";
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// The option `signature`: how a request proves where it comes from.
@@ -23,7 +22,7 @@ pub enum Scheme {
     Sha256,
     /// The same without the prefix.
     Hex,
-    /// Only `webhook-signature: v1,<base64>` (Standard Webhooks).
+    /// Only `webhook-signature: v1,<base64>` or `v1a,<base64>` (Standard Webhooks).
     Standard,
     /// A fixed header and value.
     Static,
@@ -76,74 +75,78 @@ pub fn hex_hmac(secret: &[u8], payload: &[u8]) -> String {
     hex
 }
 
-/// `v1,<base64>` of Standard Webhooks over `id.unix_seconds.body`.
-pub fn standard(key: &[u8], id: &str, unix_seconds: i64, body: &[u8]) -> String {
-    encode_standard(mac(key, &[id.as_bytes(), b".", unix_seconds.to_string().as_bytes(), b".", body]))
+/// `sha256=` and HMAC-SHA256 in lower-case hex.
+pub fn prefixed_hmac(secret: &[u8], payload: &[u8]) -> String {
+    format!("{SHA256_PREFIX}{}", hex_hmac(secret, payload))
+}
+
+/// The signature of Standard Webhooks over `id.unix_seconds.body`: `v1,<base64>`, or `v1a,<base64>` by a private
+/// key. `None` from a public key.
+pub fn standard(key: &Key, id: &str, unix_seconds: i64, body: &[u8]) -> Option<String> {
+    key.sign(&[id.as_bytes(), b".", unix_seconds.to_string().as_bytes(), b".", body])
 }
 
 /// The signature of a payload as its header shows it. For [`Scheme::Standard`] the payload is the whole
 /// signed text, `id.timestamp.body`. `None` when the scheme computes nothing (`static`, `none`).
-pub fn sign(payload: &[u8], secret: &str, scheme: Scheme) -> Option<String> {
-    match scheme {
-        Scheme::Sha256 => Some(format!("{SHA256_PREFIX}{}", hex_hmac(secret.as_bytes(), payload))),
+///
+/// # Errors
+/// [`SecretError`] when the scheme is `standard` and the secret is a wrong `whsk_` key, or a public one.
+pub fn sign(payload: &[u8], secret: &str, scheme: Scheme) -> Result<Option<String>, SecretError> {
+    Ok(match scheme {
+        Scheme::Sha256 => Some(prefixed_hmac(secret.as_bytes(), payload)),
         Scheme::Hex => Some(hex_hmac(secret.as_bytes(), payload)),
-        Scheme::Standard => Some(encode_standard(mac(&standard_key(secret), &[payload]))),
+        Scheme::Standard => Some(standard_key(secret)?.sign(&[payload]).ok_or(SecretError::PublicKey)?),
         Scheme::Static | Scheme::None => None,
-    }
+    })
 }
 
 /// Whether the signature is right, compared in constant time. For [`Scheme::Standard`] the payload is the
-/// whole signed text and the signature may be a space-separated list; for [`Scheme::Static`] the signature is
-/// the header's value and must be the secret. Under [`Scheme::None`] nothing can be proved: `false`.
-pub fn verify(payload: &[u8], signature: &str, secret: &str, scheme: Scheme) -> bool {
+/// whole signed text, the signature may be a space-separated list, and the secret may be a public key, `whpk_…`;
+/// for [`Scheme::Static`] the signature is the header's value and must be the secret. Under [`Scheme::None`]
+/// nothing can be proved: `false`.
+///
+/// # Errors
+/// [`SecretError`] when the scheme is `standard` and the secret is a wrong `whsk_` or `whpk_` key.
+pub fn verify(payload: &[u8], signature: &str, secret: &str, scheme: Scheme) -> Result<bool, SecretError> {
     let key = secret.as_bytes();
-    match scheme {
+    Ok(match scheme {
         Scheme::Sha256 => {
             signature.strip_prefix(SHA256_PREFIX).is_some_and(|hex| verify_hex(payload, hex, key))
         }
         Scheme::Hex => verify_hex(payload, signature, key),
-        Scheme::Standard => verify_list(&mac(&standard_key(secret), &[payload]), signature),
+        Scheme::Standard => standard_key(secret)?.verify(&[payload], signature),
         Scheme::Static => {
             // Equal digests under a key nobody else knows: neither length nor content can be timed.
             let expected = mac(key, &[key]).finalize().into_bytes();
             mac(key, &[signature.as_bytes()]).verify_slice(&expected).is_ok()
         }
         Scheme::None => false,
-    }
+    })
 }
 
 /// Whether one of the space-separated signatures of a `webhook-signature` header is right, in constant time.
 /// The caller judges the timestamp's age.
-pub fn verify_standard(key: &[u8], id: &str, unix_seconds: i64, body: &[u8], signatures: &str) -> bool {
-    let mac = mac(key, &[id.as_bytes(), b".", unix_seconds.to_string().as_bytes(), b".", body]);
-    verify_list(&mac, signatures)
+pub fn verify_standard(key: &Key, id: &str, unix_seconds: i64, body: &[u8], signatures: &str) -> bool {
+    key.verify(&[id.as_bytes(), b".", unix_seconds.to_string().as_bytes(), b".", body], signatures)
 }
 
 /// The key under `standard`; a secret of another form is used as it is, so that a request never goes
 /// unsigned.
-pub(crate) fn standard_key(secret: &str) -> Vec<u8> {
-    secret::standard_key(secret).unwrap_or_else(|| secret.as_bytes().to_vec())
+fn standard_key(secret: &str) -> Result<Key, SecretError> {
+    Ok(Key::parse(secret)?.unwrap_or_else(|| plain_key(secret)))
 }
 
-fn mac(key: &[u8], parts: &[&[u8]]) -> Hmac<Sha256> {
+/// The text itself as a symmetric key.
+pub(crate) fn plain_key(secret: &str) -> Key {
+    Key::Symmetric(secret.as_bytes().to_vec())
+}
+
+pub(crate) fn mac(key: &[u8], parts: &[&[u8]]) -> Hmac<Sha256> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
     for part in parts {
         mac.update(part);
     }
     mac
-}
-
-fn encode_standard(mac: Hmac<Sha256>) -> String {
-    let mut text = STANDARD_PREFIX.to_owned();
-    STANDARD.encode_string(mac.finalize().into_bytes(), &mut text);
-    text
-}
-
-fn verify_list(mac: &Hmac<Sha256>, signatures: &str) -> bool {
-    signatures
-        .split(' ')
-        .filter_map(|one| STANDARD.decode(one.strip_prefix(STANDARD_PREFIX)?).ok())
-        .any(|digest| mac.clone().verify_slice(&digest).is_ok())
 }
 
 fn verify_hex(payload: &[u8], hex: &str, secret: &[u8]) -> bool {

@@ -6,6 +6,7 @@ mod filter;
 mod filter_laws;
 mod id;
 mod json;
+mod key;
 mod options;
 mod request;
 mod retry_after;

@@ -86,15 +86,42 @@ fn signatures_by_scheme() {
         let signature = header(&request, "X-Webhook-Signature");
         assert_eq!(signature.is_some(), plain, "{option}");
         if let Some(signature) = signature {
-            assert!(verify(&body, signature, secrets[0], Scheme::parse(option).expect("a scheme")));
+            let scheme = Scheme::parse(option).expect("a scheme");
+            assert_eq!(verify(&body, signature, secrets[0], scheme), Ok(true));
         }
         let list = header(&request, "webhook-signature");
         assert_eq!(list.map_or(0, |list| list.split(' ').count()), count, "{option}");
     }
     let (request, body) = request(json!({"signature": "standard"}), &both);
     let expected = [&newest, &older]
-        .map(|secret| standard(&secret.standard_key().expect("a key"), EVENT.id, TIME, &body));
+        .map(|secret| standard(secret.standard_key().expect("a key"), EVENT.id, TIME, &body))
+        .map(|signature| signature.expect("a signature"));
     assert_eq!(header(&request, "webhook-signature"), Some(expected.join(" ").as_str()));
+}
+
+#[test]
+fn a_private_key_signs_v1a_and_the_plain_header_is_as_before() {
+    // RFC 8032, 7.1, TEST 1.
+    let private = "whsk_nWGxne/9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A=";
+    let newest = Secret::new(private).expect("a secret");
+    let older = Secret::generate([2; 32]);
+    for (option, plain) in [("sha256", true), ("hex", true), ("standard", false)] {
+        let (request, body) =
+            request(json!({"signature": option}), &[private, "your_webhook_secret", older.expose()]);
+        let signature = header(&request, "X-Webhook-Signature");
+        let digest = plain.then(|| hex_hmac(private.as_bytes(), &body));
+        assert_eq!(signature.map(|text| text.trim_start_matches("sha256=").to_owned()), digest);
+        let list: Vec<_> = header(&request, "webhook-signature").expect("a signature").split(' ').collect();
+        let signed = |secret: &Secret| standard(secret.standard_key().expect("a key"), EVENT.id, TIME, &body);
+        assert!(list[0].starts_with("v1a,"), "{list:?}");
+        assert_eq!(Some(list[0].to_owned()), signed(&newest));
+        assert_eq!(list.last().map(|&last| last.to_owned()), signed(&older));
+        // A secret without a key signs where nothing else would, and only there.
+        assert_eq!(list.len(), if plain { 2 } else { 3 });
+        let shown = redacted(&request);
+        let masked = ["v1a,[redacted] v1,[redacted]", "v1a,[redacted] v1,[redacted] v1,[redacted]"];
+        assert!(shown.contains(&("webhook-signature".to_owned(), masked[list.len() - 2].to_owned())));
+    }
 }
 
 #[test]
