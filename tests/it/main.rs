@@ -48,6 +48,7 @@ mod seeds;
 mod send;
 mod service;
 mod signatures;
+mod ssrf;
 mod subscriptions;
 mod takeover;
 mod wakeup;
