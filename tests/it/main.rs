@@ -43,6 +43,7 @@ mod refusals;
 mod replay;
 mod restart;
 mod retry;
+mod rights;
 mod schemas;
 mod seeds;
 mod send;
