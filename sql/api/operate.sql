@@ -142,6 +142,7 @@ BEGIN
     IF capability <> 'emit' THEN
         EXECUTE format('GRANT USAGE ON SCHEMA webhook TO %s', role);
     END IF;
+    IF capability = 'read' THEN PERFORM webhook._enable_policies(); END IF;
     FOR privilege IN SELECT c.privilege FROM webhook._capabilities() c WHERE c.capability = webhook_grant.capability LOOP
         EXECUTE format('GRANT %s TO %s', privilege, role);
     END LOOP;

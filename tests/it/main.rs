@@ -44,6 +44,7 @@ mod replay;
 mod restart;
 mod retry;
 mod rights;
+mod rights_account;
 mod schemas;
 mod seeds;
 mod send;
