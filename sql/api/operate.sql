@@ -68,6 +68,10 @@ DECLARE
     c webhook.cursors;
 BEGIN
     LOCK TABLE webhook.identity IN EXCLUSIVE MODE;
+    IF EXISTS (SELECT FROM pg_class t, aclexplode(t.relacl) g
+               WHERE t.oid = 'webhook.events'::regclass AND g.grantee <> t.relowner) THEN
+        PERFORM webhook._enable_policies();
+    END IF;
     IF webhook._is_home() THEN RETURN false; END IF;
     SELECT * INTO c FROM webhook.cursors ORDER BY n DESC LIMIT 1;
     low := coalesce(c."window"::jsonb->>'low', '3:3:')::pg_snapshot;

@@ -29,8 +29,9 @@ BEGIN
     END IF;
 END $$;
 
--- Made when the first role gets `read`, and not at CREATE EXTENSION: pg_dump writes policies of an extension's tables into
--- every dump, where they would then meet those that CREATE EXTENSION had just made. Only then is a table locked.
+-- Made when the first role gets `read`, and not at CREATE EXTENSION: many a pg_dump writes policies of an extension's tables
+-- into the dump, where they would meet those that CREATE EXTENSION had just made. Newer ones leave them out, so
+-- webhook_adopt makes them again. Tables are locked only when there is something to make.
 CREATE FUNCTION webhook._enable_policies() RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp SET lock_timeout = '2s' AS $$
 DECLARE

@@ -4,6 +4,8 @@ use webhook_tests::database::Database;
 use webhook_tests::receiver::Receiver;
 use webhook_tests::relay::Relay;
 
+use crate::capture_restore::restored;
+
 struct Tenant {
     webhook: String,
     event: String,
@@ -137,4 +139,30 @@ async fn what_a_session_of_an_account_makes_is_of_that_account() {
     assert_eq!(db.value(&format!("SELECT response_code FROM webhook_attempts('{sent}')")).await, "200");
     db.run("SET webhook.account = 'other'").await;
     assert_eq!(db.refusal(&format!("SELECT webhook_attempts('{sent}')")).await.code, "42704");
+}
+
+#[tokio::test]
+async fn the_rights_and_the_policies_come_through_a_dump() {
+    let db = Database::new().await;
+    let role = format!("reader_{}", db.name());
+    db.run(&format!("CREATE ROLE {role}; SELECT webhook_grant('{role}', 'read')")).await;
+    for account in ["acme", "other"] {
+        db.run(&format!("SELECT webhook_create('https://example.com/', account => '{account}')")).await;
+        db.run(&format!("SELECT webhook_emit('user.created', '{{}}', account => '{account}')")).await;
+    }
+    let Some(copy) = restored(&db).await else { return };
+    copy.run("SELECT webhook_adopt()").await;
+    for session in [&*db, &copy] {
+        session.run(&format!("SET ROLE {role}")).await;
+        for table in ["webhook.events", "webhook.webhooks"] {
+            let accounts = format!("SELECT string_agg(account, ' ' ORDER BY account) FROM {table}");
+            assert_eq!(session.value(&accounts).await, "acme other");
+            session.run("SET webhook.account = 'acme'").await;
+            assert_eq!(session.value(&accounts).await, "acme");
+            session.run("RESET webhook.account").await;
+        }
+        assert_eq!(session.refusal("SELECT * FROM webhook.secrets").await.code, "42501");
+        session.run("RESET ROLE").await;
+    }
+    copy.run(&format!("SELECT webhook_grant('{role}', 'read')")).await;
 }
