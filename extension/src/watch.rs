@@ -60,8 +60,10 @@ fn name(relation: pg_sys::Oid) -> Option<String> {
 /// Raises 42501 unless the caller has all these rights on the table, and 42P01 when there is none.
 fn require(relation: pg_sys::Oid, rights: &[u32]) {
     for &right in rights {
+        #[allow(clippy::useless_conversion, reason = "an AclMode is wider since PostgreSQL 16")]
+        let right = pg_sys::AclMode::from(right);
         // SAFETY: a look into the catalogue.
-        let result = unsafe { pg_sys::pg_class_aclcheck(relation, pg_sys::GetUserId(), right.into()) };
+        let result = unsafe { pg_sys::pg_class_aclcheck(relation, pg_sys::GetUserId(), right) };
         if result != pg_sys::AclResult::ACLCHECK_OK {
             Error::NotAllowed { table: name(relation).unwrap_or_default() }.raise();
         }

@@ -35,6 +35,7 @@ mod isolation;
 mod listen;
 mod operate;
 mod outcome;
+mod pgspot;
 mod preview;
 mod reader;
 mod readme;
