@@ -1,7 +1,7 @@
 -- Replay of a time range, also for a webhook that was created later.
 
 CREATE FUNCTION webhook_replay(
-    webhook_id text, since timestamptz, until timestamptz DEFAULT now(), status text DEFAULT 'failed') RETURNS bigint
+    webhook_id text, since timestamptz, until timestamptz DEFAULT pg_catalog.now(), status text DEFAULT 'failed') RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
 DECLARE
     w webhook.webhooks;
