@@ -2,6 +2,9 @@
 -- `make` replaces each \i line by the file's text; the result is pg_webhook--<version>.sql.
 \echo Use "CREATE EXTENSION pg_webhook" to load this file. \quit
 
+-- Nobody's operators and functions, whatever the schema of CREATE EXTENSION holds.
+SET LOCAL search_path = pg_catalog, pg_temp;
+
 -- The tables, in the order the data flows.
 \i schema/vocabulary.sql
 \i schema/webhooks.sql
@@ -13,8 +16,10 @@
 \i schema/requests.sql
 \i schema/deliveries.sql
 \i schema/relays.sql
+\i schema/accounts.sql
 
--- What users call.
+-- What users call, in the schema of their choice.
+SET LOCAL search_path = @extschema@, pg_temp;
 \i api/webhook.sql
 \i api/webhook_list.sql
 \i api/webhook_update.sql
@@ -32,6 +37,8 @@
 \i api/send.sql
 \i api/filter.sql
 \i api/operate.sql
+
+SET LOCAL search_path = pg_catalog, pg_temp;
 
 -- What the relay calls, in the order it calls it.
 \i relay/hello.sql

@@ -1,14 +1,26 @@
--- PUBLIC has nothing; webhook_grant gives capabilities.
-REVOKE ALL ON ALL TABLES IN SCHEMA webhook FROM PUBLIC;
-REVOKE ALL ON ALL SEQUENCES IN SCHEMA webhook FROM PUBLIC;
+-- Nobody but the owner has anything, also where default privileges say otherwise; webhook_grant gives capabilities.
+SELECT webhook._keep_to_owner(c.oid) FROM pg_class c
+WHERE c.relnamespace = 'webhook'::regnamespace
+  AND c.relkind = ANY ('{r,p,v,S}'::"char"[]);
 DO $$
 DECLARE
-    f regprocedure;
+    statement text;
 BEGIN
-    FOR f IN SELECT p.oid FROM pg_catalog.pg_proc p
-             WHERE p.pronamespace = 'webhook'::pg_catalog.regnamespace
-                OR (p.proname LIKE 'webhook\_%' AND p.pronamespace = '@extschema@'::pg_catalog.regnamespace)
+    FOR statement IN
+        SELECT format('REVOKE ALL ON FUNCTION %s FROM %s', p.oid::regprocedure,
+                                 CASE WHEN g.grantee = 0 THEN 'PUBLIC' ELSE g.grantee::regrole::text END)
+        FROM pg_proc p
+        JOIN pg_depend d ON d.classid = 'pg_proc'::regclass
+             AND d.objid = p.oid AND d.deptype = 'e'
+        JOIN pg_extension x ON d.refclassid = 'pg_extension'::regclass
+             AND d.refobjid = x.oid AND x.extname = 'pg_webhook'
+        CROSS JOIN LATERAL aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) g
+        WHERE g.grantee <> p.proowner
+        UNION
+        SELECT format('REVOKE ALL ON SCHEMA webhook FROM %s', g.grantee::regrole)
+        FROM pg_namespace n CROSS JOIN LATERAL aclexplode(n.nspacl) g
+        WHERE n.nspname = 'webhook' AND g.grantee <> n.nspowner
     LOOP
-        EXECUTE pg_catalog.format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', f);
+        EXECUTE statement;
     END LOOP;
 END $$;

@@ -39,6 +39,8 @@ pub enum Error {
     NotAnAfterRowTrigger,
     /// The trigger's first argument, the resource, is missing.
     NoResource,
+    /// The caller lacks rights on a table.
+    NotAllowed { table: String },
     /// The tables are not those of this library's version.
     SchemaMismatch { what: String },
 }
@@ -48,6 +50,7 @@ impl Error {
         match self {
             Self::PayloadTooLarge { .. } => PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
             Self::NotAnAfterRowTrigger => PgSqlErrorCode::ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED,
+            Self::NotAllowed { .. } => PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
             Self::SchemaMismatch { .. } => PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             _ => PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
         }
@@ -80,6 +83,9 @@ impl Error {
                     .to_owned()
             }
             Self::NoResource => "EXECUTE FUNCTION webhook_capture('user').".to_owned(),
+            Self::NotAllowed { .. } => {
+                "Who watches a table must be allowed to read it and to create triggers on it.".to_owned()
+            }
             Self::SchemaMismatch { .. } => {
                 "Library and extension have different versions: run ALTER EXTENSION pg_webhook UPDATE.".to_owned()
             }
@@ -118,6 +124,7 @@ impl fmt::Display for Error {
                 f.write_str("webhook_capture() must be an AFTER ... FOR EACH ROW trigger")
             }
             Self::NoResource => f.write_str("webhook_capture() needs the resource as its first argument"),
+            Self::NotAllowed { table } => write!(f, "permission denied for table {table}"),
             Self::SchemaMismatch { what } => f.write_str(what),
         }
     }

@@ -23,6 +23,7 @@ mod tables;
 mod unguarded;
 mod wakeup;
 mod wal;
+mod watch;
 
 pgrx::pg_module_magic!();
 

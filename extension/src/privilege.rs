@@ -1,6 +1,6 @@
-//! Running our own SQL for a user who has no rights on schema `webhook`.
+//! Who the user is, and running our own SQL for one who has no rights on schema `webhook`.
 
-use pgrx::pg_sys;
+use pgrx::{pg_extern, pg_sys};
 
 /// Gives the user's identity back, also when an error unwinds.
 struct Restore(pg_sys::Oid, i32);
@@ -26,4 +26,10 @@ pub fn as_superuser<T>(work: impl FnOnce() -> T) -> T {
     }
     let _restore = Restore(user, context);
     work()
+}
+
+#[pg_extern(sql = false)]
+fn _is_superuser() -> bool {
+    // SAFETY: reads a variable, and the catalogue.
+    unsafe { pg_sys::superuser_arg(pg_sys::GetOuterUserId()) }
 }

@@ -12,6 +12,8 @@ CREATE FUNCTION webhook_deliveries(
     before text DEFAULT NULL)
     RETURNS SETOF webhook.deliveries
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
+DECLARE
+    mine text := webhook._account();
 BEGIN
     IF "limit" IS NULL OR "limit" NOT BETWEEN 1 AND 1000 THEN
         RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = format('limit %s is out of range', coalesce("limit"::text, 'NULL')),
@@ -33,6 +35,7 @@ BEGIN
           AND (webhook_deliveries.webhook_id IS NULL OR d.webhook_id = webhook_deliveries.webhook_id)
           AND (webhook_deliveries.status IS NULL OR d.status = webhook_deliveries.status)
           AND (before IS NULL OR d.id < before)
+          AND (mine = '' OR EXISTS (SELECT FROM webhook.webhooks w WHERE w.id = d.webhook_id AND w.account = mine))
         ORDER BY d.id DESC LIMIT "limit";
     ELSIF webhook_id IS NOT NULL THEN
         RETURN QUERY
@@ -40,12 +43,14 @@ BEGIN
         WHERE d.webhook_id = webhook_deliveries.webhook_id
           AND (webhook_deliveries.status IS NULL OR d.status = webhook_deliveries.status)
           AND (before IS NULL OR d.id < before)
+          AND (mine = '' OR EXISTS (SELECT FROM webhook.webhooks w WHERE w.id = d.webhook_id AND w.account = mine))
         ORDER BY d.id DESC LIMIT "limit";
     ELSE
         RETURN QUERY
         SELECT d.* FROM webhook.deliveries d
         WHERE (webhook_deliveries.status IS NULL OR d.status = webhook_deliveries.status)
           AND (before IS NULL OR d.id < before)
+          AND (mine = '' OR EXISTS (SELECT FROM webhook.webhooks w WHERE w.id = d.webhook_id AND w.account = mine))
         ORDER BY d.id DESC LIMIT "limit";
     END IF;
 END $$;
@@ -57,7 +62,7 @@ CREATE FUNCTION webhook_attempts(delivery_id text)
                    response_body text, response_time_ms integer, error text)
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
 BEGIN
-    PERFORM webhook._check_id('del', webhook_attempts.delivery_id);
+    PERFORM webhook._check_delivery(webhook_attempts.delivery_id);
     RETURN QUERY
     SELECT a.number, a.at,
            CASE WHEN e.id IS NOT NULL AND p.url IS NOT NULL THEN
@@ -88,7 +93,7 @@ CREATE FUNCTION webhook_replay(delivery_id text) RETURNS text
 DECLARE
     d webhook.deliveries;
 BEGIN
-    PERFORM webhook._check_id('del', webhook_replay.delivery_id);
+    PERFORM webhook._check_delivery(webhook_replay.delivery_id);
     SELECT * INTO d FROM webhook.deliveries v WHERE v.id = webhook_replay.delivery_id;
     IF NOT FOUND THEN
         PERFORM webhook._no_delivery(webhook_replay.delivery_id);
@@ -121,7 +126,7 @@ END $$;
 CREATE FUNCTION webhook_cancel(delivery_id text) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
 BEGIN
-    PERFORM webhook._check_id('del', webhook_cancel.delivery_id);
+    PERFORM webhook._check_delivery(webhook_cancel.delivery_id);
     IF webhook._cancel(webhook_cancel.delivery_id) THEN RETURN true; END IF;
     IF NOT EXISTS (SELECT FROM webhook.attempts a WHERE a.delivery_id = webhook_cancel.delivery_id) THEN
         PERFORM webhook._no_delivery(webhook_cancel.delivery_id);

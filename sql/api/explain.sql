@@ -6,7 +6,7 @@ DECLARE
     e webhook.events;
 BEGIN
     PERFORM webhook._check_id('evt', id);
-    SELECT * INTO e FROM webhook.events h WHERE h.id = _event.id;
+    SELECT * INTO e FROM webhook.events h WHERE h.id = _event.id AND webhook._account() IN ('', h.account);
     IF NOT FOUND THEN
         RAISE EXCEPTION USING ERRCODE = '42704', MESSAGE = format('event "%s" does not exist', id),
             HINT = 'It was rolled back, or is past webhook.retention.';
@@ -56,19 +56,22 @@ CREATE FUNCTION webhook_explain(event_id text)
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
 DECLARE
     e webhook.events := webhook._event(webhook_explain.event_id);
+    mine text := webhook._account();
 BEGIN
     RETURN QUERY
     SELECT coalesce(w.id, d.webhook_id), w.name, coalesce(d.status, a.result),
            CASE WHEN d.id IS NULL THEN a.reason
                 ELSE webhook._delivery_words(d) || CASE WHEN w.id IS NULL THEN '; the webhook was deleted' ELSE '' END END,
            d.id
-    FROM (SELECT h.id, h.name, h AS hook FROM webhook.webhooks h WHERE h.host IS NULL OR h.id = e.target) w
+    FROM (SELECT h.id, h.name, h AS hook FROM webhook.webhooks h
+          WHERE (h.host IS NULL OR h.id = e.target) AND mine IN ('', h.account)) w
     FULL JOIN (SELECT v.* FROM webhook.deliveries v
                WHERE v.id >= webhook._id_floor('del', webhook._id_time(e.id))
                  AND v.id < webhook._id_floor('del', webhook._id_time(e.id) + interval '1 millisecond')
                  AND v.event_id = e.id) d ON d.webhook_id = w.id
     LEFT JOIN LATERAL webhook._absence(w.hook, e, webhook._mismatch(w.hook, e)) a
            ON d.id IS NULL
+    WHERE mine = '' OR w.id IS NOT NULL
     ORDER BY 1;
 END $$;
 COMMENT ON FUNCTION webhook_explain(text) IS
@@ -98,7 +101,7 @@ DECLARE
     e webhook.events := webhook._event(webhook_render.event_id);
     delivery text := webhook._delivery_id(webhook_render.event_id, webhook_render.webhook_id);
 BEGIN
-    IF NOT EXISTS (SELECT FROM webhook.webhooks w WHERE w.id = webhook_render.webhook_id) THEN
+    IF NOT EXISTS (SELECT FROM webhook.webhooks w WHERE w.id = webhook_render.webhook_id AND webhook._account() IN ('', w.account)) THEN
         PERFORM webhook._no_webhook(webhook_render.webhook_id);
     END IF;
     RETURN QUERY

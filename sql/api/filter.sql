@@ -7,6 +7,8 @@ COMMENT ON FUNCTION webhook_filter_test(jsonb, jsonb) IS
 CREATE FUNCTION webhook_filter_preview(
     filter_config jsonb, event text, since interval DEFAULT '7 days', OUT total bigint, OUT matched bigint, OUT samples text[])
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
+DECLARE
+    mine text := webhook._account();
 BEGIN
     PERFORM webhook._check_filter(webhook_filter_preview.filter_config);
     PERFORM webhook._check_patterns(ARRAY[event]);
@@ -18,7 +20,7 @@ BEGIN
     INTO total, matched, samples
     FROM (SELECT e.id, webhook._filter_miss(webhook_filter_preview.filter_config::text, e.data) IS NULL AS passes
           FROM webhook.events e
-          WHERE e.id >= webhook._id_floor('evt', now() - since) AND e.target IS NULL
+          WHERE e.id >= webhook._id_floor('evt', now() - since) AND e.target IS NULL AND mine IN ('', e.account)
             AND webhook._pattern_matches(ARRAY[event], e.type)
           OFFSET 0) m;
 END $$;

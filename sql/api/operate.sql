@@ -68,6 +68,10 @@ DECLARE
     c webhook.cursors;
 BEGIN
     LOCK TABLE webhook.identity IN EXCLUSIVE MODE;
+    IF EXISTS (SELECT FROM pg_class t, aclexplode(t.relacl) g
+               WHERE t.oid = 'webhook.events'::regclass AND g.grantee <> t.relowner) THEN
+        PERFORM webhook._enable_policies();
+    END IF;
     IF webhook._is_home() THEN RETURN false; END IF;
     SELECT * INTO c FROM webhook.cursors ORDER BY n DESC LIMIT 1;
     low := coalesce(c."window"::jsonb->>'low', '3:3:')::pg_snapshot;
@@ -119,6 +123,7 @@ CREATE FUNCTION webhook._capabilities() RETURNS TABLE (capability text, privileg
     FROM functions f JOIN (VALUES
         ('emit', '^webhook_(emit)$'),
         ('read', '^webhook_(get|list|deliveries|attempts|event_types|sources|subscriptions|explain|stats|filter_test|filter_preview|sign|verify)$'),
+        ('read', '^_id_time$'), -- The view webhook.deliveries calls it as its reader.
         ('manage', '^webhook_(?!adopt|grant)'),
         ('manage', '^_(check_(watchable|names|columns|event_type|id)|checked_source|invalid|watch|condition_for|source_(put|types|remove)|trigger_(name|statements|when)|any_changes|drop_triggers)$'),
         ('relay', '^_(relay_|library_version)')
@@ -141,6 +146,7 @@ BEGIN
     IF capability <> 'emit' THEN
         EXECUTE format('GRANT USAGE ON SCHEMA webhook TO %s', role);
     END IF;
+    IF capability = 'read' THEN PERFORM webhook._enable_policies(); END IF;
     FOR privilege IN SELECT c.privilege FROM webhook._capabilities() c WHERE c.capability = webhook_grant.capability LOOP
         EXECUTE format('GRANT %s TO %s', privilege, role);
     END LOOP;

@@ -1,7 +1,7 @@
 -- Replay of a time range, also for a webhook that was created later.
 
 CREATE FUNCTION webhook_replay(
-    webhook_id text, since timestamptz, until timestamptz DEFAULT now(), status text DEFAULT 'failed') RETURNS bigint
+    webhook_id text, since timestamptz, until timestamptz DEFAULT pg_catalog.now(), status text DEFAULT 'failed') RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
 DECLARE
     w webhook.webhooks;
@@ -9,7 +9,8 @@ DECLARE
     at timestamptz := clock_timestamp();
     queued bigint;
 BEGIN
-    SELECT * INTO w FROM webhook.webhooks h WHERE h.id = webhook_replay.webhook_id AND h.host IS NULL;
+    SELECT * INTO w FROM webhook.webhooks h WHERE h.id = webhook_replay.webhook_id AND h.host IS NULL
+        AND webhook._account() IN ('', h.account);
     IF NOT FOUND THEN PERFORM webhook._no_webhook(webhook_replay.webhook_id); END IF;
     IF since IS NULL OR until IS NULL OR since > until THEN
         RAISE EXCEPTION USING ERRCODE = '22023',

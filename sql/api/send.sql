@@ -4,18 +4,19 @@ CREATE FUNCTION webhook._origin(url text) RETURNS text
     LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', '_origin_wrapper';
 COMMENT ON FUNCTION webhook._origin(text) IS 'scheme://host:port of a URL. Errors: 22023.';
 
--- The hidden webhook of a host. Transactions that are the first to send to it each make one, rather than wait for each other;
+-- The hidden webhook of a host, for each account its own. Transactions that are the first to send to it each make one, rather than wait for each other;
 -- later ones use the oldest.
 CREATE FUNCTION webhook._send_lane(origin text) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
 DECLARE
     at timestamptz := clock_timestamp();
+    own text := nullif(webhook._account(), '');
     lane text;
 BEGIN
-    SELECT min(w.id) INTO lane FROM webhook.webhooks w WHERE w.host = origin;
+    SELECT min(w.id) INTO lane FROM webhook.webhooks w WHERE w.host = origin AND w.account IS NOT DISTINCT FROM own;
     IF lane IS NULL THEN
-        INSERT INTO webhook.webhooks (id, url, host, name, events, options, created_at, updated_at, active_since)
-        VALUES (webhook._new_id('wh'), origin, origin, 'webhook_send to ' || origin, '{}',
+        INSERT INTO webhook.webhooks (id, url, host, name, account, events, options, created_at, updated_at, active_since)
+        VALUES (webhook._new_id('wh'), origin, origin, 'webhook_send to ' || origin, own, '{}',
                 '{"signature": "none", "format": "data", "ordered": true, "retry_schedule": []}', at, at, at)
         RETURNING id INTO lane;
     END IF;
@@ -61,7 +62,8 @@ DECLARE
     delivery text;
 BEGIN
     delivery := webhook._delivery_id(
-        webhook._append('webhook.send', coalesce(data, 'null')::json, key => origin, target => lane), lane);
+        webhook._append('webhook.send', coalesce(data, 'null')::json, key => origin,
+                        account => nullif(webhook._account(), ''), target => lane), lane);
     INSERT INTO webhook.requests (delivery_id, url, options) VALUES (delivery, target, checked);
     RETURN delivery;
 END $$;

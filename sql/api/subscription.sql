@@ -62,7 +62,8 @@ DECLARE
 BEGIN
     PERFORM webhook._check_emitter(webhook_subscribe.emitter_id);
     PERFORM webhook._check_id('wh', webhook_subscribe.listener_id);
-    PERFORM FROM webhook.webhooks w WHERE w.id = webhook_subscribe.listener_id AND w.host IS NULL FOR KEY SHARE;
+    PERFORM FROM webhook.webhooks w WHERE w.id = webhook_subscribe.listener_id AND w.host IS NULL
+        AND webhook._account() IN ('', w.account) FOR KEY SHARE;
     IF NOT FOUND THEN PERFORM webhook._no_webhook(webhook_subscribe.listener_id); END IF;
     IF event <> '' THEN PERFORM webhook._check_event_type(event); END IF;
     INSERT INTO webhook.subscriptions (id, emitter_id, listener_id, event_name, created_at)
@@ -84,7 +85,9 @@ CREATE FUNCTION webhook_unsubscribe(emitter_id text, listener_id text, event_nam
 BEGIN
     DELETE FROM webhook.subscriptions u
     WHERE u.emitter_id = webhook_unsubscribe.emitter_id AND u.listener_id = webhook_unsubscribe.listener_id
-      AND u.event_name = coalesce(webhook_unsubscribe.event_name, '');
+      AND u.event_name = coalesce(webhook_unsubscribe.event_name, '')
+      AND (webhook._account() = '' OR EXISTS (SELECT FROM webhook.webhooks w
+                                              WHERE w.id = u.listener_id AND w.account = webhook._account()));
     RETURN FOUND;
 END $$;
 COMMENT ON FUNCTION webhook_unsubscribe(text, text, text) IS
@@ -94,6 +97,9 @@ CREATE FUNCTION webhook_subscriptions(listener_id text DEFAULT NULL)
     RETURNS TABLE (id text, emitter_id text, listener_id text, event_name text, created_at timestamptz)
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
     SELECT u.id, u.emitter_id, u.listener_id, u.event_name, u.created_at FROM webhook.subscriptions u
-    WHERE $1 IS NULL OR u.listener_id = $1 ORDER BY u.id
+    WHERE ($1 IS NULL OR u.listener_id = $1)
+      AND (webhook._account() = '' OR EXISTS (SELECT FROM webhook.webhooks w
+                                              WHERE w.id = u.listener_id AND w.account = webhook._account()))
+    ORDER BY u.id
 $$;
 COMMENT ON FUNCTION webhook_subscriptions(text) IS 'Which webhooks listen to which sources; of one webhook or of all.';

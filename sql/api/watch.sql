@@ -1,12 +1,14 @@
 -- Watching tables. CREATE TRIGGER runs as the caller, so Postgres itself checks the right to do so.
 
--- Writes the source row; called by webhook_watch, which runs as the user.
-CREATE FUNCTION webhook._source_put(s webhook.sources) RETURNS text
+-- Writes the source row.
+CREATE FUNCTION webhook._source_write(p_relation oid, p_source jsonb) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
 DECLARE
+    s webhook.sources := jsonb_populate_record(NULL::webhook.sources, p_source - 'relation');
     at timestamptz := clock_timestamp();
     result text;
 BEGIN
+    s.relation := p_relation;
     INSERT INTO webhook.sources AS old
     SELECT webhook._new_id('src'), 'table', s.relation::text, s.relation, s.resource, s.operations, s.columns, s.exclude,
            s.update_of, s.condition, s.names, s.key, s.account_column, s.previous, s.on_error, 'active', '{}', NULL, at, at
@@ -23,6 +25,11 @@ BEGIN
     ON CONFLICT DO NOTHING;
     RETURN result;
 END $$;
+
+-- The same for webhook_watch, which runs as the user, who might as well call this: only for a table that the user may
+-- read and create triggers on (42501), as a source says which columns leave the database.
+CREATE FUNCTION webhook._source_put(relation oid, source jsonb) RETURNS text
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', '_source_put_wrapper';
 
 -- The event types that a source can emit.
 CREATE FUNCTION webhook._source_types(s webhook.sources) RETURNS SETOF text
@@ -110,7 +117,7 @@ DECLARE
     statements text[];
     statement text;
 BEGIN
-    s.id := webhook._source_put(s);
+    s.id := webhook._source_put(s.relation, to_jsonb(s));
     PERFORM webhook._drop_triggers(s.relation, s.resource);
     statements := webhook._trigger_statements(s);
     PERFORM set_config('search_path', p_path, true);
@@ -141,24 +148,26 @@ $$;
 COMMENT ON FUNCTION webhook_watch(regclass, text, text[], text[], text[], text[], text, jsonb, text[], name, boolean, text) IS
     'From now on every changed row of the table is an event <resource>.created, .updated or .deleted. Called again for the same table and resource it replaces the options. Returns the source id. Errors: 22023, 42501, 42809.';
 
-CREATE FUNCTION webhook._source_remove(relation regclass, resource text) RETURNS SETOF text
+CREATE FUNCTION webhook._source_erase(p_relation oid, p_resource text) RETURNS text[]
     LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
-    DELETE FROM webhook.sources s
-    WHERE s.relation = _source_remove.relation AND (_source_remove.resource IS NULL OR s.resource = _source_remove.resource)
-    RETURNING s.resource
+    WITH gone AS (
+        DELETE FROM webhook.sources s WHERE s.relation = p_relation AND (p_resource IS NULL OR s.resource = p_resource)
+        RETURNING s.resource
+    )
+    SELECT coalesce(array_agg(g.resource), '{}') FROM gone g
 $$;
+
+-- The same for webhook_unwatch; only for a table that the user may create triggers on (42501), or that is gone.
+CREATE FUNCTION webhook._source_remove(relation oid, resource text) RETURNS text[]
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', '_source_remove_wrapper';
 
 CREATE FUNCTION webhook_unwatch("table" regclass, resource text DEFAULT NULL) RETURNS boolean
     LANGUAGE plpgsql SET search_path = pg_catalog, webhook, pg_temp AS $$
 DECLARE
-    gone text;
-    any_gone boolean := false;
+    gone text[] := webhook._source_remove("table", webhook_unwatch.resource);
 BEGIN
-    FOR gone IN SELECT webhook._source_remove("table", webhook_unwatch.resource) LOOP
-        PERFORM webhook._drop_triggers("table", gone);
-        any_gone := true;
-    END LOOP;
-    IF NOT any_gone THEN
+    PERFORM webhook._drop_triggers("table", g) FROM unnest(gone) g;
+    IF coalesce(cardinality(gone), 0) = 0 THEN
         RAISE EXCEPTION USING ERRCODE = '42704',
             MESSAGE = format('table %s is not watched%s', "table", ' as "' || webhook_unwatch.resource || '"'),
             HINT = 'webhook_sources() shows what is.';

@@ -57,9 +57,10 @@ BEGIN
     w.description := webhook_create.description;
     w.status := 'active';
     w.filter_config := webhook._check_filter(webhook_create.filter_config);
-    w.account := webhook_create.account;
+    w.account := coalesce(webhook_create.account, nullif(webhook._account(), ''));
     w.options := webhook._check_options(coalesce(webhook_create.options, '{}'));
-    PERFORM webhook._check_signing(w.options, key), webhook._check_label('account', w.account);
+    PERFORM webhook._check_signing(w.options, key), webhook._check_label('account', w.account),
+        webhook._check_account(w.account);
     w.created_at := at;
     w.updated_at := at;
     w.active_since := at;
@@ -76,7 +77,7 @@ CREATE FUNCTION webhook_get(id text) RETURNS webhook._webhook
 DECLARE
     w webhook.webhooks;
 BEGIN
-    SELECT * INTO w FROM webhook.webhooks h WHERE h.id = webhook_get.id AND h.host IS NULL;
+    SELECT * INTO w FROM webhook.webhooks h WHERE h.id = webhook_get.id AND h.host IS NULL AND webhook._account() IN ('', h.account);
     IF NOT FOUND THEN PERFORM webhook._no_webhook(webhook_get.id); END IF;
     RETURN webhook._show(w);
 END $$;
@@ -85,7 +86,7 @@ COMMENT ON FUNCTION webhook_get(text) IS 'One webhook, secret masked; of a priva
 CREATE FUNCTION webhook_delete(id text) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
 BEGIN
-    DELETE FROM webhook.webhooks w WHERE w.id = webhook_delete.id AND w.host IS NULL;
+    DELETE FROM webhook.webhooks w WHERE w.id = webhook_delete.id AND w.host IS NULL AND webhook._account() IN ('', w.account);
     IF NOT FOUND THEN PERFORM webhook._no_webhook(webhook_delete.id); END IF;
     PERFORM webhook._cancel(p.delivery_id) FROM webhook.pending p WHERE p.webhook_id = webhook_delete.id;
     RETURN true;
@@ -105,7 +106,8 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = format('grace "%s" is not between 0 and 30 days', grace),
             HINT = 'During the grace both secrets are valid; 24 hours is the default.';
     END IF;
-    UPDATE webhook.webhooks h SET updated_at = at WHERE h.id = webhook_rotate_secret.id AND h.host IS NULL RETURNING * INTO w;
+    UPDATE webhook.webhooks h SET updated_at = at
+    WHERE h.id = webhook_rotate_secret.id AND h.host IS NULL AND webhook._account() IN ('', h.account) RETURNING * INTO w;
     IF NOT FOUND THEN PERFORM webhook._no_webhook(webhook_rotate_secret.id); END IF;
     PERFORM webhook._check_signing(w.options, key);
     DELETE FROM webhook.secrets s WHERE s.webhook_id = w.id AND s.expires_at <= at;
@@ -121,7 +123,7 @@ CREATE FUNCTION webhook_test(id text, event text DEFAULT 'webhook.test') RETURNS
 DECLARE
     w webhook.webhooks;
 BEGIN
-    SELECT * INTO w FROM webhook.webhooks h WHERE h.id = webhook_test.id AND h.host IS NULL;
+    SELECT * INTO w FROM webhook.webhooks h WHERE h.id = webhook_test.id AND h.host IS NULL AND webhook._account() IN ('', h.account);
     IF NOT FOUND THEN PERFORM webhook._no_webhook(webhook_test.id); END IF;
     IF w.status <> 'active' THEN
         RAISE EXCEPTION USING ERRCODE = '55000', MESSAGE = format('webhook "%s" is inactive', w.id),

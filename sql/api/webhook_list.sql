@@ -10,6 +10,8 @@ CREATE FUNCTION webhook_list(
     account text DEFAULT NULL)
     RETURNS SETOF webhook._webhook_of_list
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
+DECLARE
+    mine text := webhook._account();
 BEGIN
     IF page IS NULL OR page < 1 THEN
         RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = format('page %s is not a page number', coalesce(page::text, 'NULL')),
@@ -25,7 +27,7 @@ BEGIN
     RETURN QUERY
     WITH matching AS (
         SELECT w.id FROM webhook.webhooks w
-        WHERE w.host IS NULL AND (webhook_list.status IS NULL OR w.status = webhook_list.status)
+        WHERE w.host IS NULL AND mine IN ('', w.account) AND (webhook_list.status IS NULL OR w.status = webhook_list.status)
           AND (webhook_list.account IS NULL OR w.account = webhook_list.account)
           AND (webhook_list.event IS NULL OR webhook_list.event = ANY (w.events)
                OR webhook._pattern_matches(w.events, webhook_list.event))

@@ -65,13 +65,14 @@ BEGIN
             MESSAGE = format('changes %s is not an object', coalesce(changes::text, 'NULL')),
             HINT = 'Give the fields and options to change: {"events": ["user.*"], "timeout_ms": 5000}.';
     END IF;
-    SELECT * INTO w FROM webhook.webhooks h WHERE h.id = webhook_update.id AND h.host IS NULL FOR UPDATE;
+    SELECT * INTO w FROM webhook.webhooks h WHERE h.id = webhook_update.id AND h.host IS NULL
+        AND webhook._account() IN ('', h.account) FOR UPDATE;
     IF NOT FOUND THEN PERFORM webhook._no_webhook(webhook_update.id); END IF;
     was_inactive := w.status = 'inactive';
     FOR change IN SELECT key, value FROM jsonb_each(changes) LOOP
         w := webhook._updated(w, change.key, change.value);
     END LOOP;
-    PERFORM webhook._check_label('account', w.account), webhook._check_signing(w.options, (
+    PERFORM webhook._check_account(w.account), webhook._check_label('account', w.account), webhook._check_signing(w.options, (
         SELECT s.secret FROM webhook.secrets s WHERE s.webhook_id = w.id ORDER BY s.created_at DESC LIMIT 1));
     w.updated_at := clock_timestamp();
     UPDATE webhook.webhooks h

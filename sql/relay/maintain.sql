@@ -1,5 +1,18 @@
 -- Partitions ahead, partitions past retention, and trimming of what the relay leaves behind.
 
+-- Default privileges (ALTER DEFAULT PRIVILEGES ... GRANT SELECT ON TABLES) would open what is made here to others.
+CREATE FUNCTION webhook._keep_to_owner(relation regclass) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, webhook, pg_temp AS $$
+DECLARE
+    other oid;
+BEGIN
+    FOR other IN SELECT DISTINCT g.grantee FROM pg_class c, aclexplode(c.relacl) g
+                 WHERE c.oid = relation AND g.grantee <> c.relowner LOOP
+        EXECUTE format('REVOKE ALL ON TABLE %s FROM %s', relation,
+                       CASE other WHEN 0 THEN 'PUBLIC' ELSE other::regrole::text END);
+    END LOOP;
+END $$;
+
 -- Creates the partition of one day; rows of that day that wait in the default partition move into it.
 CREATE FUNCTION webhook._create_partition(parent text, prefix text, id_column text, day date) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
@@ -11,6 +24,7 @@ BEGIN
     IF to_regclass('webhook.' || part) IS NOT NULL THEN RETURN false; END IF;
     EXECUTE format('LOCK TABLE webhook.%I, webhook.%I IN ACCESS EXCLUSIVE MODE', parent, parent || '_default');
     EXECUTE format('CREATE TABLE webhook.%I (LIKE webhook.%I INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', part, parent);
+    PERFORM webhook._keep_to_owner(format('webhook.%I', part)::regclass);
     EXECUTE format('WITH moved AS (DELETE FROM webhook.%I WHERE %I >= %L AND %I < %L RETURNING *) INSERT INTO webhook.%I SELECT * FROM moved',
                    parent || '_default', id_column, lower, id_column, upper, part);
     EXECUTE format('ALTER TABLE webhook.%I ATTACH PARTITION webhook.%I FOR VALUES FROM (%L) TO (%L)', parent, part, lower, upper);

@@ -9,7 +9,7 @@ use webhook_tests::session::Session;
 use crate::capture_seen::seen;
 
 /// A session in a new database with what `pg_dump` keeps of `db`; `None` where there is no `pg_dump` for this server.
-async fn restored(db: &Database<'_>) -> Option<Session> {
+pub async fn restored(db: &Database<'_>) -> Option<Session> {
     let cluster = Cluster::shared().await;
     let name = format!("{}_restored", db.name());
     let server = db.value("SELECT current_setting('server_version_num')::int / 10000").await;

@@ -71,7 +71,8 @@ fn folder() -> PathBuf {
     run::repository().join("tests/it/receivers")
 }
 
-async fn libraries() -> &'static Path {
+/// What `install.sh` installs: `venv` of Python, `node_modules`.
+pub async fn libraries() -> &'static Path {
     static LIBRARIES: OnceCell<PathBuf> = OnceCell::const_new();
     LIBRARIES
         .get_or_init(async || {

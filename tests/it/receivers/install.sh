@@ -1,10 +1,10 @@
 #!/bin/sh
-# install.sh <folder>: the receivers' libraries, from PyPI and npm, into that folder; once.
+# install.sh <folder>: the receivers' libraries, and pgspot, from PyPI and npm, into that folder; once.
 set -eu
-python='standardwebhooks==1.0.1 flask==3.1.3 cloudevents==2.2.0'
+python='standardwebhooks==1.0.1 flask==3.1.3 cloudevents==2.2.0 pgspot==0.9.4'
 node='standardwebhooks@1.0.0 express@4.21.2'
 [ "$(cat "$1/installed" 2>/dev/null)" = "$python $node" ] && exit 0
-echo "installing the receivers' libraries: $python $node" >&2
+echo "installing libraries for tests: $python $node" >&2
 rm -rf "$1"
 mkdir -p "$1"
 python3 -m venv "$1/venv"

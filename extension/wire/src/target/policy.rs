@@ -1,6 +1,6 @@
 //! The decision at connect.
 
-use std::{error::Error, fmt, net::IpAddr};
+use std::{borrow::Cow, error::Error, fmt, net::IpAddr};
 
 use super::{Allow, address::classify};
 
@@ -95,7 +95,7 @@ pub struct Blocked {
 impl Blocked {
     /// What to do about it.
     pub fn hint(&self) -> String {
-        let Self { host, port, ip, .. } = self;
+        let (host, Self { port, ip, .. }) = (self.bracketed(), self);
         match self.reason {
             Reason::PlainHttp => {
                 format!("Use https, or start the relay with --allow-target {host}:{port} or --allow-http.")
@@ -106,11 +106,19 @@ impl Blocked {
             _ => format!("If this is meant, start the relay with --allow-target {host}:{port}."),
         }
     }
+
+    /// The host so that a port can follow: bare, an IPv6 address would swallow it.
+    fn bracketed(&self) -> Cow<'_, str> {
+        match self.host.contains(':') && !self.host.starts_with('[') {
+            true => Cow::Owned(format!("[{}]", self.host)),
+            false => Cow::Borrowed(&self.host),
+        }
+    }
 }
 
 impl fmt::Display for Blocked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { reason, host, port, ip } = self;
+        let (host, Self { reason, port, ip, .. }) = (self.bracketed(), self);
         match reason {
             Reason::PlainHttp => write!(f, "plain http to {host}:{port} is not allowed"),
             Reason::Port => write!(f, "port {port} of {host} is not allowed"),

@@ -83,6 +83,12 @@ fn refusals_say_what_and_what_to_do() {
     let public = "93.184.215.14".parse::<IpAddr>().expect("an address");
     let blocked = Policy::default().check("http", "example.com", 80, public).expect_err("plain");
     assert_eq!(blocked.to_string(), "plain http to example.com:80 is not allowed");
+    let ip = "fd00::7".parse::<IpAddr>().expect("an address");
+    let blocked = Policy::default().check("https", "fd00::7", 443, ip).expect_err("private");
+    assert_eq!(blocked.to_string(), "[fd00::7]:443 is at fd00::7, which is not allowed (private)");
+    let advised = blocked.hint().trim_end_matches('.').rsplit_once(' ').expect("words").1.to_owned();
+    assert_eq!(check(&[&advised], "https", "fd00::7", 443, "fd00::7"), None, "{advised}");
+    assert_eq!(check(&[&advised], "https", "fd00::7", 444, "fd00::7"), Some(Reason::Private));
 }
 
 #[test]
