@@ -4,7 +4,7 @@ use webhook_tests::database::Database;
 use webhook_tests::relay::Relay;
 
 use crate::asymmetric::{OTHER_PUBLIC, PUBLIC, SEED};
-use crate::receivers::{Language, SEED_003, SEED_004, sample, start};
+use crate::receivers::{Language, NEWER_PYTHON, SEED_003, SEED_004, libraries, sample, start};
 
 const SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
 
@@ -82,6 +82,15 @@ async fn standardwebhooks_of_pypi() {
 #[tokio::test]
 async fn ed25519_of_node() {
     verifies_by([PUBLIC, OTHER_PUBLIC], Language::Node, "ed25519.js", None, "standard", SEED).await;
+}
+
+/// Where there is a Python for it; Node's own Ed25519 verifies everywhere.
+#[tokio::test]
+async fn authweave_webhooks_of_pypi() {
+    if libraries().await.join(NEWER_PYTHON).exists() {
+        let keys = [PUBLIC, OTHER_PUBLIC];
+        verifies_by(keys, Language::NewerPython, "asymmetric.py", None, "standard", SEED).await;
+    }
 }
 
 #[tokio::test]

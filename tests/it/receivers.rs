@@ -20,7 +20,12 @@ pub struct Foreign {
 pub enum Language {
     Node,
     Python,
+    /// 3.12 or later, where there is one.
+    NewerPython,
 }
+
+/// In the folder of [`libraries`], where the machine has one.
+pub const NEWER_PYTHON: &str = "newer_venv/bin/python";
 
 /// Starts `tests/it/receivers/<program>`, which verifies with `secret`, and with a sample if there is one.
 pub async fn start(language: Language, program: &str, sample: Option<&str>, secret: &str) -> Foreign {
@@ -28,6 +33,7 @@ pub async fn start(language: Language, program: &str, sample: Option<&str>, secr
     let mut command = match language {
         Language::Node => Command::new("node"),
         Language::Python => Command::new(libraries.join("venv/bin/python")),
+        Language::NewerPython => Command::new(libraries.join(NEWER_PYTHON)),
     };
     command.arg(folder().join(program)).env("NODE_PATH", libraries.join("node_modules"));
     if let Some(sample) = sample {
