@@ -183,6 +183,42 @@ const CASES: &[Case] = &[
     ("webhook_verify('p', 's', 's3cr3t s3cr3t', 'none')", "22023", "none", "sha256"),
     ("webhook_grant('postgres', 'everything')", "22023", "everything", "emit, read"),
     ("webhook_grant('postgres', NULL)", "22023", "capability", "emit, read"),
+    // Capture.
+    ("webhook_watch(NULL, 'x')", "22023", "table and resource must be given", "webhook_watch('users', 'user')"),
+    ("webhook_watch('t', NULL)", "22023", "table and resource must be given", "webhook_watch('users', 'user')"),
+    ("webhook_watch('t', '')", "22023", ".created", "1 to 8 parts"),
+    ("webhook_watch('t', 'Bad Name')", "22023", "Bad Name", "a-z"),
+    (r"webhook_watch('t', E'a\nb')", "22023", r"a\nb", "a-z"),
+    ("webhook_watch('t', repeat('a', 200))", "22023", "longer than 128", "128"),
+    ("webhook_watch('v', 'x')", "42809", "public.v cannot be watched", "Ordinary and partitioned tables"),
+    ("webhook_watch('pg_class', 'x')", "42809", "pg_class cannot be watched", "system tables"),
+    ("webhook_watch('webhook.events', 'x')", "42501", "events belongs to pg_webhook", "your own"),
+    ("webhook_watch('t', 'x', operations => NULL)", "22023", "operations is empty", "insert, update, delete"),
+    ("webhook_watch('t', 'x', operations => '{}')", "22023", "operations is empty", "insert, update, delete"),
+    ("webhook_watch('t', 'x', operations => '{truncate}')", "22023", "\"truncate\" is unknown", "insert, update and delete"),
+    ("webhook_watch('t', 'x', columns => '{nope}')", "22023", "no column \"nope\"", "id, name"),
+    ("webhook_watch('t', 'x', columns => '{NULL}')", "22023", "columns", "id, name"),
+    ("webhook_watch('t', 'x', exclude => '{nope}')", "22023", "exclude", "id, name"),
+    ("webhook_watch('t', 'x', update_of => '{nope}')", "22023", "update_of", "id, name"),
+    ("webhook_watch('t', 'x', key => '{nope}')", "22023", "key", "id, name"),
+    ("webhook_watch('t', 'x', account_column => 'nope')", "22023", "account_column", "id, name"),
+    ("webhook_watch('t', 'x', \"when\" => 'NEW.nope = 1')", "22023", "column new.nope does not exist", "NEW.total > 100"),
+    ("webhook_watch('t', 'x', \"when\" => '1; DROP TABLE t')", "22023", "syntax error", "WHEN"),
+    ("webhook_watch('t', 'x', \"when\" => '(SELECT true)')", "22023", "subquery", "WHEN"),
+    ("webhook_watch('t', 'x', names => '[]')", "22023", "names [] is not an object", "{\"insert\": \"generated\"}"),
+    ("webhook_watch('t', 'x', names => '{\"upsert\": \"x\"}')", "22023", "upsert", "insert, update and delete"),
+    ("webhook_watch('t', 'x', names => '{\"insert\": 1}')", "22023", "1 for \"insert\"", "A name is a text"),
+    ("webhook_watch('t', 'x', names => '{\"insert\": \"Bad Name\"}')", "22023", "Bad Name", "a-z"),
+    ("webhook_watch('t', 'x', names => '{\"update\": {\"nope\": \"x\"}}')", "22023", "nope", "id, name"),
+    ("webhook_watch('t', 'x', on_error => 'ignore')", "22023", "\"ignore\" is unknown", "abort or warn"),
+    ("webhook_unwatch('t')", "42704", "public.t is not watched", "webhook_sources()"),
+    ("webhook_unwatch('t', 'x')", "42704", "not watched as \"x\"", "webhook_sources()"),
+    ("webhook_resume(NULL)", "42704", "source", "webhook_sources()"),
+    ("webhook_resume('SRC0')", "42704", "SRC0", "webhook_sources()"),
+    // Options that the others leave out.
+    ("webhook_create('https://example.com', options => '{\"keep_backlog\": \"yes\"}')", "22023", "keep_backlog: \"yes\"", "true or false"),
+    ("webhook_create('https://example.com', options => '{\"signature\": \"static\", \"header_name\": \"X-A\"}')", "22023", "header_value", "must be set for signature static"),
+    (r#"webhook_create('https://example.com', options => '{"signature": "static", "header_name": "X-A", "header_value": "a\r\nb"}')"#, "22023", "header_value", "printable ASCII"),
 ];
 
 #[tokio::test]
@@ -191,6 +227,7 @@ async fn each_is_refused_with_code_message_and_hint_and_changes_nothing() {
     let (webhook, _) = db.webhook("https://example.com", "secret => 'correct horse', events => '{}'").await;
     let (standard, _) = db.webhook("https://example.com", "options => '{\"signature\": \"standard\"}'").await;
     let source = db.value("SELECT webhook_source_create('one')").await;
+    db.run("CREATE TABLE t (id int PRIMARY KEY, name text); CREATE VIEW v AS TABLE t").await;
     let fill = |text: &str| {
         text.replace("SRC0", "src_00000000000000000000000000")
             .replace("WH0", WH)
