@@ -37,6 +37,8 @@ pub struct Delivery {
     pub number: i32,
     /// Attempts already made in the present schedule.
     pub tries: u32,
+    /// Of a past that is sent in its order: it waits until the one before it is answered.
+    pub in_turn: bool,
     /// Ours by this right.
     pub claim: Claim,
 }

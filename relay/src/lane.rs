@@ -48,6 +48,8 @@ pub struct Lane {
     fresh: VecDeque<Delivery>,
     leased: VecDeque<Delivery>,
     leased_turn: bool,
+    /// A delivery that is sent in turn is under way.
+    in_turn: bool,
     in_flight: u32,
     window: u32,
     breaker: Breaker,
@@ -71,6 +73,7 @@ impl Lane {
             fresh: VecDeque::new(),
             leased: VecDeque::new(),
             leased_turn: false,
+            in_turn: false,
             in_flight: 0,
             window: FIRST_WINDOW,
             breaker: Breaker::default(),
@@ -195,14 +198,18 @@ impl Lane {
     }
 
     /// Takes the next delivery to send; call it when the gate is open. Also says whether it is a probe.
-    /// Fresh and leased ones take turns, so that a backlog of one kind never starves the other.
+    /// Fresh and leased ones take turns, so that a backlog of one kind never starves the other. None while the next leased
+    /// one has to wait for its turn and there is no other.
     pub fn take(&mut self, now: Instant) -> Option<(Delivery, bool)> {
         self.leased_turn = !self.leased_turn;
         let (first, second) = match self.leased_turn {
             true => (&mut self.leased, &mut self.fresh),
             false => (&mut self.fresh, &mut self.leased),
         };
-        let delivery = first.pop_front().or_else(|| second.pop_front())?;
+        let waits = |delivery: &Delivery| self.in_turn && delivery.in_turn;
+        let pop = |queue: &mut VecDeque<Delivery>| queue.pop_front_if(|delivery| !waits(delivery));
+        let delivery = pop(first).or_else(|| pop(second))?;
+        self.in_turn |= delivery.in_turn;
         if self.in_flight == 0 {
             self.progress = now;
         }
@@ -211,6 +218,11 @@ impl Lane {
             bucket.take();
         }
         Some((delivery, self.breaker.probe_at().is_some()))
+    }
+
+    /// The delivery that was sent in turn is answered.
+    pub fn turn_ended(&mut self) {
+        self.in_turn = false;
     }
 
     /// Gives away the later half of what was read and waits.

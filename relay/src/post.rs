@@ -277,6 +277,9 @@ impl Post {
         let slot = flight.hook.slot;
         let lane = self.lane(&flight.hook, now);
         let took = now.saturating_duration_since(flight.started);
+        if flight.delivery.in_turn {
+            lane.turn_ended();
+        }
         let change = match flight.hook.one_off {
             // Each is tried as often as it asks, whatever became of others to that host.
             true => lane.done_once(took, now),

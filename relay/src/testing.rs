@@ -58,7 +58,15 @@ pub(crate) fn fresh(hook: &Arc<Hook>, n: u64) -> Delivery {
     let ticket = ledger.enter(Position { window: "".into(), seq: 1, xid: 0 }, 1);
     let event = event(n);
     let id = id::delivery(&event.facts().id, hook.id()).unwrap().into();
-    Delivery { id, event, hook: hook.clone(), number: 1, tries: 0, claim: Claim::Fresh(ticket) }
+    Delivery {
+        id,
+        event,
+        hook: hook.clone(),
+        number: 1,
+        tries: 0,
+        in_turn: false,
+        claim: Claim::Fresh(ticket),
+    }
 }
 
 /// A leased delivery that may start within `good_for`.

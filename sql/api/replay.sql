@@ -51,4 +51,4 @@ BEGIN
     RETURN queued;
 END $$;
 COMMENT ON FUNCTION webhook_replay(text, timestamptz, timestamptz, text) IS
-    'Sends to a webhook again, in the order of the events, what failed between since and until; or what was canceled, delivered, missed (events that match it and never went to it, as before it was created), or all of these. What is pending stays as it is. Returns how many. Errors: 42704, 22023.';
+    'Sends to a webhook again, in the order of the events and one after the other, beside what is new (option ordered: in order per key, keys beside each other), what failed between since and until; or what was canceled, delivered, missed (events that match it and never went to it, as before it was created), or all of these. What is pending stays as it is. Returns how many. Errors: 42704, 22023.';

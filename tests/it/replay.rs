@@ -18,8 +18,7 @@ async fn a_webhook_created_later_gets_the_past_in_order() {
          FROM generate_series(1, 300) n",
     )
     .await;
-    let rest =
-        r#"events => '{user.*}', filter_config => '{"n": {"$gt": 100}}', options => '{"max_in_flight": 1}'"#;
+    let rest = r#"events => '{user.*}', filter_config => '{"n": {"$gt": 100}}'"#;
     let (webhook, _) = db.webhook(&receiver.url("/hook"), rest).await;
     let expected: Vec<i64> = (101..=300).filter(|n| n % 5 != 0 && n % 7 != 0).collect();
     assert_eq!(db.value(&replay(&webhook, "failed")).await, "0");

@@ -68,7 +68,15 @@ impl Engine {
                 None => {}
             }
             let event = matched.event.clone();
-            let delivery = Delivery { id, event, hook, number: 1, tries: 0, claim: Claim::Fresh(ticket) };
+            let delivery = Delivery {
+                id,
+                event,
+                hook,
+                number: 1,
+                tries: 0,
+                in_turn: false,
+                claim: Claim::Fresh(ticket),
+            };
             if let Some(wait) = wait {
                 self.spill(delivery, "due", wait);
             } else if delivery.hook.options().ordered && delivery.event.facts().key.is_some() {

@@ -155,12 +155,15 @@ impl Engine {
             Ok(own) => (own.map_or(hook, Arc::new), None),
             Err(error) => (hook, Some(Failure::BadRequest(error.to_string()))),
         };
+        let ordered = hook.options().ordered;
         let delivery = Delivery {
             id: row.delivery_id,
             event: Arc::new(Event::new(row.facts, &self.context.budget)),
             hook,
             number: row.number,
             tries: u32::try_from(row.tries).unwrap_or(0),
+            // An ordered webhook has an order per key already, which lets other keys go on.
+            in_turn: row.replayed && !ordered,
             claim: Claim::Leased { token, send_by: asked + self.claims.lease / 2 },
         };
         if self.stopping {

@@ -204,6 +204,7 @@ impl Stage {
             webhook_id: hook.id().into(),
             number: 3,
             tries: 2,
+            replayed: false,
             facts: event.facts().clone(),
             one_off: None,
         }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::testing::{fresh, hook, hooks, leased, no_answer, plain, row, status};
+use crate::testing::{event, fresh, hook, hooks, leased, no_answer, plain, row, status};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -306,4 +306,34 @@ proptest! {
             prop_assert!(post.queued() == 0 || !flying.is_empty() || post.wake_at().is_some(), "it stands still");
         }
     }
+}
+
+#[test]
+fn what_is_sent_in_turn_waits_for_the_one_before_it_and_holds_back_nothing_else() {
+    let hook = hook(&plain());
+    let now = Instant::now();
+    let mut post = Post::new(64);
+    for n in 0..3 {
+        post.offer(Delivery { in_turn: true, ..leased(&hook, n, LONG) }, now);
+    }
+    post.offer(fresh(&hook, 10), now);
+    post.offer(fresh(&hook, 11), now);
+    let id = |launch: &Launch| launch.delivery.event.facts().id.clone();
+    let expected = |n: u64| event(n).facts().id.clone();
+    let first = launches(&mut post, now);
+    let mut ids: Vec<_> = first.iter().map(id).collect();
+    ids.sort();
+    assert_eq!(ids, [expected(0), expected(10), expected(11)]);
+    let [turn, others @ ..] = {
+        let mut first = first;
+        first.sort_by_key(|launch| !launch.delivery.in_turn);
+        <[Launch; 3]>::try_from(first).unwrap()
+    };
+    for other in others {
+        post.land(other.flight, &status(200), now, 0.5);
+    }
+    assert!(launches(&mut post, now).is_empty(), "its turn is not over");
+    post.land(turn.flight, &no_answer(), now, 0.5);
+    let next = launches(&mut post, now);
+    assert_eq!(next.iter().map(id).collect::<Vec<_>>(), [expected(1)]);
 }

@@ -35,6 +35,8 @@ pub struct ClaimedRow {
     pub tries: i32,
     /// What to send; without data when retention dropped the event.
     pub facts: Facts,
+    /// Asked for by `webhook_replay`.
+    pub replayed: bool,
     /// Set for a request of `webhook_send`.
     pub one_off: Option<OneOff>,
 }
@@ -51,7 +53,7 @@ pub struct Claimed {
 impl Session {
     /// Leases due deliveries.
     pub async fn claim(&self, instance: &str, wanted: &Wanted) -> Result<Claimed, StoreError> {
-        let mut rows = self.rows(LONG, "SELECT delivery_id, webhook_id, number, tries, event_id, type, created_at, data, previous, key, source, url, options, next_due_ms FROM webhook._relay_claim($1, $2, $3, $4, $5, $6, $7)", &[&instance, &wanted.lease, &wanted.lease_ms, &wanted.skip, &wanted.per_webhook, &wanted.total, &wanted.max_bytes]).await?;
+        let mut rows = self.rows(LONG, "SELECT delivery_id, webhook_id, number, tries, event_id, type, created_at, data, previous, key, source, url, options, next_due_ms, reason FROM webhook._relay_claim($1, $2, $3, $4, $5, $6, $7)", &[&instance, &wanted.lease, &wanted.lease_ms, &wanted.skip, &wanted.per_webhook, &wanted.total, &wanted.max_bytes]).await?;
         let next_due_ms = match rows.pop() {
             Some(last) => last.try_get(13)?,
             None => None,
@@ -65,6 +67,7 @@ impl Session {
                 webhook_id: boxed(row, 1)?.unwrap_or_default(),
                 number: row.try_get(2)?,
                 tries: row.try_get(3)?,
+                replayed: row.try_get::<_, Option<&str>>(14)? == Some("replay"),
                 facts: Facts {
                     id: boxed(row, 4)?.unwrap_or_default(),
                     kind: boxed(row, 5)?.unwrap_or_default(),
