@@ -50,10 +50,13 @@ impl Table {
 
     /// Its oid.
     pub fn must(self) -> pg_sys::Oid {
-        self.oid().unwrap_or_else(|| {
-            let what = format!("table webhook.{} does not exist", self.name().to_string_lossy());
-            Error::SchemaMismatch { what }.raise()
-        })
+        self.oid().unwrap_or_else(|| self.missing())
+    }
+
+    /// Raises the error that it does not exist.
+    pub fn missing(self) -> ! {
+        let what = format!("table webhook.{} does not exist", self.name().to_string_lossy());
+        Error::SchemaMismatch { what }.raise()
     }
 
     /// Locks it until the end of the transaction; none when it does not exist.

@@ -28,9 +28,7 @@ use crate::http::bind;
 const LONGEST_BODY: usize = 64 * 1024 * 1024;
 
 struct Receiver {
-    /// None also when only the public key is known.
-    secret: Option<Secret>,
-    key: Option<Key>,
+    given: Option<Given>,
     fail_first: u64,
     fail_status: StatusCode,
     json: bool,
@@ -62,21 +60,34 @@ impl Check {
     }
 }
 
-/// What there is to verify with: the secret and its Standard Webhooks key, or of a public key that alone.
-fn read_secret(text: &str) -> Result<(Option<Secret>, Option<Key>), SecretError> {
-    match Key::parse(text)? {
-        key @ Some(Key::Public(_)) => Ok((None, key)),
-        key => Ok((Some(Secret::new(text)?), key)),
+/// What there is to verify with.
+enum Given {
+    Secret(Secret),
+    PublicKey(Key),
+}
+
+impl Given {
+    fn read(text: &str) -> Result<Self, SecretError> {
+        match Key::parse(text)? {
+            Some(key @ Key::Public(_)) => Ok(Self::PublicKey(key)),
+            _ => Secret::new(text).map(Self::Secret),
+        }
+    }
+
+    /// The key of Standard Webhooks; none of a secret of another form.
+    fn key(&self) -> Option<&Key> {
+        match self {
+            Self::Secret(secret) => secret.standard_key(),
+            Self::PublicKey(key) => Some(key),
+        }
     }
 }
 
 /// Receives until interrupted.
 pub async fn listen(config: Listen) -> Result<(), Error> {
-    let given = config.secret.as_ref().map(|secret| read_secret(secret.expose()));
-    let (secret, key) = given.transpose().map_err(ConfigError::Secret)?.unwrap_or_default();
+    let given = config.secret.as_ref().map(|secret| Given::read(secret.expose()));
     let receiver = Arc::new(Receiver {
-        secret,
-        key,
+        given: given.transpose().map_err(ConfigError::Secret)?,
         fail_first: config.fail_first,
         fail_status: StatusCode::from_u16(config.fail_status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE),
         json: config.json,
@@ -132,7 +143,7 @@ impl Receiver {
     fn plain(&self, headers: &HeaderMap, body: &[u8]) -> Check {
         let Some(given) = text(headers, "x-webhook-signature") else { return Check::Absent };
         let scheme = if given.starts_with("sha256=") { Scheme::Sha256 } else { Scheme::Hex };
-        let Some(secret) = &self.secret else { return Check::Unknown };
+        let Some(Given::Secret(secret)) = &self.given else { return Check::Unknown };
         Check::of(signature::verify(body, given, secret.expose(), scheme) == Ok(true))
     }
 
@@ -143,11 +154,8 @@ impl Receiver {
         let Some(at) = text(headers, "webhook-timestamp").and_then(|at| at.parse().ok()) else {
             return Check::Wrong;
         };
-        match &self.key {
-            Some(key) => Check::of(signature::verify_standard(key, id, at, body, given)),
-            None if self.secret.is_some() => Check::Wrong,
-            None => Check::Unknown,
-        }
+        let Some(known) = &self.given else { return Check::Unknown };
+        Check::of(known.key().is_some_and(|key| signature::verify_standard(key, id, at, body, given)))
     }
 
     fn as_json(

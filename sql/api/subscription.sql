@@ -86,8 +86,7 @@ BEGIN
     DELETE FROM webhook.subscriptions u
     WHERE u.emitter_id = webhook_unsubscribe.emitter_id AND u.listener_id = webhook_unsubscribe.listener_id
       AND u.event_name = coalesce(webhook_unsubscribe.event_name, '')
-      AND (webhook._account() = '' OR EXISTS (SELECT FROM webhook.webhooks w
-                                              WHERE w.id = u.listener_id AND w.account = webhook._account()));
+      AND webhook._is_mine(u.listener_id);
     RETURN FOUND;
 END $$;
 COMMENT ON FUNCTION webhook_unsubscribe(text, text, text) IS
@@ -98,8 +97,7 @@ CREATE FUNCTION webhook_subscriptions(listener_id text DEFAULT NULL)
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
     SELECT u.id, u.emitter_id, u.listener_id, u.event_name, u.created_at FROM webhook.subscriptions u
     WHERE ($1 IS NULL OR u.listener_id = $1)
-      AND (webhook._account() = '' OR EXISTS (SELECT FROM webhook.webhooks w
-                                              WHERE w.id = u.listener_id AND w.account = webhook._account()))
+      AND webhook._is_mine(u.listener_id)
     ORDER BY u.id
 $$;
 COMMENT ON FUNCTION webhook_subscriptions(text) IS 'Which webhooks listen to which sources; of one webhook or of all.';

@@ -21,14 +21,20 @@ BEGIN
     END IF;
 END $$;
 
+-- Whether the session may see a webhook.
+CREATE FUNCTION webhook._is_mine(p_webhook_id text) RETURNS boolean
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
+    SELECT webhook._account() = ''
+        OR EXISTS (SELECT FROM webhook.webhooks w WHERE w.id = p_webhook_id AND w.account = webhook._account())
+$$;
+
 -- Raises 42704 for a delivery of another account, as if it did not exist.
 CREATE FUNCTION webhook._check_delivery(p_id text) RETURNS void
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
 BEGIN
     PERFORM webhook._check_id('del', p_id);
     IF webhook._account() <> '' AND NOT EXISTS (
-        SELECT FROM webhook.deliveries d JOIN webhook.webhooks w ON w.id = d.webhook_id
-        WHERE d.id = p_id AND w.account = webhook._account()) THEN
+        SELECT FROM webhook.deliveries d WHERE d.id = p_id AND webhook._is_mine(d.webhook_id)) THEN
         PERFORM webhook._no_delivery(p_id);
     END IF;
 END $$;

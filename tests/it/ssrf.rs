@@ -86,8 +86,7 @@ async fn attempted(db: &Database<'_>, urls: &[String]) -> Vec<(String, String)> 
 #[tokio::test]
 async fn no_spelling_of_a_forbidden_address_is_called() {
     let (db, tripwire) = (Database::new().await, Tripwire::set());
-    let relay = Relay::strict(&db.url(), &[], &[]).await;
-    relay.ready().await;
+    let _relay = Relay::strict(&db.url(), &[], &[]).await;
     let port = tripwire.port().to_string();
     let mut urls = Vec::new();
     let mut reasons = Vec::new();
@@ -109,8 +108,7 @@ async fn no_spelling_of_a_forbidden_address_is_called() {
 #[tokio::test]
 async fn a_public_address_needs_https_and_a_port_of_the_web() {
     let db = Database::new().await;
-    let relay = Relay::strict(&db.url(), &[], &[]).await;
-    relay.ready().await;
+    let _relay = Relay::strict(&db.url(), &[], &[]).await;
     let urls = ["http://93.184.215.14/", "http://[::ffff:93.184.215.14]:8080/", "https://93.184.215.14:81/"];
     let errors: Vec<_> =
         attempted(&db, &urls.map(String::from)).await.into_iter().map(|(_, error)| error).collect();
@@ -140,8 +138,7 @@ async fn what_is_no_url_is_refused_at_once() {
 #[tokio::test]
 async fn a_one_off_request_is_no_way_around() {
     let (db, tripwire) = (Database::new().await, Tripwire::set());
-    let relay = Relay::strict(&db.url(), &[], &[]).await;
-    relay.ready().await;
+    let _relay = Relay::strict(&db.url(), &[], &[]).await;
     for host in ["127.0.0.1", "2130706433", "[::ffff:127.0.0.1]", "localhost"] {
         let url = format!("http://{host}:{}/", tripwire.port());
         let delivery = db.value(&format!("SELECT webhook_send('GET', '{url}')")).await;
@@ -165,8 +162,7 @@ async fn the_same_spellings_lead_to_what_the_operator_opened() {
     let (db, receiver) = (Database::new().await, Receiver::start());
     let port = receiver.address().port();
     let opened = format!("127.0.0.1:{port}");
-    let relay = Relay::strict(&db.url(), &["--allow-target", &opened], &[]).await;
-    relay.ready().await;
+    let _relay = Relay::strict(&db.url(), &["--allow-target", &opened], &[]).await;
     let mapped = std::net::TcpStream::connect(("::ffff:127.0.0.1", port)).is_ok();
     let hosts = FORBIDDEN[0].1.iter().filter(|host| match host.starts_with('[') {
         true => mapped && host.to_lowercase().contains("ffff:"),
@@ -187,8 +183,7 @@ async fn the_same_spellings_lead_to_what_the_operator_opened() {
 async fn a_redirect_is_not_followed_to_anywhere() {
     let (db, receiver, tripwire) = (Database::new().await, Receiver::start(), Tripwire::set());
     let opened = format!("127.0.0.1:{}", receiver.address().port());
-    let relay = Relay::strict(&db.url(), &["--allow-target", &opened], &[]).await;
-    relay.ready().await;
+    let _relay = Relay::strict(&db.url(), &["--allow-target", &opened], &[]).await;
     let forbidden = format!("http://127.0.0.1:{}/", tripwire.port());
     let targets =
         [&*forbidden, "http://169.254.169.254/latest/meta-data/", &receiver.url("/canary"), "/canary"];
@@ -229,7 +224,6 @@ async fn proxies_of_the_environment_are_not_used() {
     let mut environment: Vec<_> = names.iter().map(|name| (*name, &*proxy)).collect();
     environment.extend([("no_proxy", ""), ("NO_PROXY", "")]);
     let relay = Relay::strict(&db.url(), &["--allow-target", "127.0.0.0/8"], &environment).await;
-    relay.ready().await;
     let set = std::fs::read(format!("/proc/{}/environ", relay.pid())).expect("its environment");
     let set = String::from_utf8_lossy(&set);
     assert_eq!(set.matches(&proxy).count(), names.len(), "{set}");

@@ -36,12 +36,18 @@ impl Relay {
     /// [`Relay::start_with`] that does not wait until it is ready.
     pub async fn launch(url: &str, arguments: &[&str]) -> Self {
         let arguments = [&["--allow-target", "127.0.0.0/8"], arguments].concat();
-        Self::strict(url, &arguments, &[]).await
+        Self::spawn(url, &arguments, &[]).await
     }
 
     /// A relay as an operator starts it, with nothing allowed that `arguments` do not allow, and `environment`
-    /// in addition to this process's own. Does not wait until it is ready.
+    /// in addition to this process's own; ready.
     pub async fn strict(url: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let relay = Self::spawn(url, arguments, environment).await;
+        relay.ready().await;
+        relay
+    }
+
+    async fn spawn(url: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let address = ([127, 0, 0, 1], free_port()).into();
         let mut command = Command::new(&Stage::get().await.relay);
         command.args(["run", "--database-url", url]).envs(environment.iter().copied());

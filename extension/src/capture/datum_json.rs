@@ -15,7 +15,7 @@ pub enum Writer {
     Jsonb,
     /// Numeric and floats by their output function; NaN and infinities become strings.
     Number(Output),
-    /// The same, but for large ones.
+    /// The same, but with the digits of [`large`] ones.
     Float8(Output),
     /// Date and timestamps, ISO 8601.
     DateTime(pg_sys::Oid),
@@ -59,21 +59,11 @@ impl Writer {
                     unsafe { direct_function_call::<&std::ffi::CStr>(pg_sys::jsonb_out, &[Some(value)]) };
                 out.extend_from_slice(text.map_or(b"null", std::ffi::CStr::to_bytes));
             }
-            Self::Float8(_) if is_large(value) => {
-                // From 2^53 on Postgres prints one in a thousand with more digits than needed, which JavaScript, reading
-                // the same number, would not print again.
-                let shortest = format!("{:e}", f64::from_bits(value.value() as u64));
-                out.extend_from_slice(shortest.replace('e', "e+").as_bytes());
-            }
-            Self::Number(output) | Self::Float8(output) => {
-                let digits = output.text(value);
-                let finite = digits.last().is_some_and(u8::is_ascii_digit);
-                if finite {
-                    out.extend_from_slice(digits);
-                } else {
-                    escaped(digits, out);
-                }
-            }
+            Self::Number(output) => number(output.text(value), out),
+            Self::Float8(output) => match large(f64::from_bits(value.value() as u64)) {
+                Some(spelled) => out.extend_from_slice(spelled.as_bytes()),
+                None => number(output.text(value), out),
+            },
             Self::DateTime(kind) => {
                 let mut buffer = [0_u8; pg_sys::MAXDATELEN as usize + 1];
                 // SAFETY: Postgres writes at most MAXDATELEN characters and a NUL.
@@ -153,11 +143,20 @@ impl Output {
     }
 }
 
-/// Whether a float8 is finite and beyond the integers that are all exact.
-fn is_large(value: pg_sys::Datum) -> bool {
+/// A finite float8 beyond the integers that are all exact. From 2^53 on Postgres prints one in a thousand with more digits
+/// than needed, which JavaScript, reading the same number, would not print again.
+fn large(value: f64) -> Option<String> {
     const EXACT: f64 = (1_u64 << f64::MANTISSA_DIGITS) as f64;
-    let value = f64::from_bits(value.value() as u64);
-    value.is_finite() && value.abs() >= EXACT
+    (value.is_finite() && value.abs() >= EXACT).then(|| format!("{value:e}").replace('e', "e+"))
+}
+
+/// What an output function printed; NaN and infinities become strings.
+fn number(digits: &[u8], out: &mut Vec<u8>) {
+    if digits.last().is_some_and(u8::is_ascii_digit) {
+        out.extend_from_slice(digits);
+    } else {
+        escaped(digits, out);
+    }
 }
 
 fn integer(value: i64, out: &mut Vec<u8>) {

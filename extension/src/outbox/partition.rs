@@ -42,7 +42,9 @@ pub struct Partition(pg_sys::Relation);
 impl Partition {
     /// The partition of a day if there is one, else the default one.
     pub fn open(day: &Day) -> Self {
-        Table::Events.lock(pg_sys::RowExclusiveLock).unwrap_or_else(|| Table::Events.must());
+        if Table::Events.lock(pg_sys::RowExclusiveLock).is_none() {
+            Table::Events.missing();
+        }
         // Having the parent's lock nobody can attach or drop a partition, so what the name says now stays true.
         let oid = tables::partition(day.0, || day.partition_name())
             .unwrap_or_else(|| Table::DefaultPartition.must());

@@ -91,6 +91,7 @@ pub const FUNCTIONS: &[(&str, &[&str])] = &[
         &[
             "webhook._absence(webhook.webhooks,webhook.events,text)",
             "webhook._account()",
+            "webhook._is_mine(text)",
             "webhook._is_superuser()",
             "webhook._append(text,json,text,text,text,text)",
             "webhook._bytes(json)",
