@@ -19,8 +19,12 @@ const MANY: usize = 20;
 const FEW: usize = 5;
 /// Polling, the outbox is read at least this often …
 const LONGEST_GAP: Duration = Duration::from_millis(10);
-/// … and, when the last page was not full, not more often than this.
+/// … and, when the last page was not full, not more often than this …
 const SHORTEST_GAP: Duration = Duration::from_millis(4);
+/// … that many times as long the more transactions it held: a read costs as much as a hundred events, and the busier the
+/// writers, the more they want the processor for themselves.
+const LONGER_PER: usize = 16;
+const MOST_TIMES: u32 = 5;
 const DROWSY_FIRST: Duration = Duration::from_millis(5);
 const DROWSY_LONGEST: Duration = Duration::from_millis(50);
 
@@ -57,6 +61,8 @@ pub enum Step {
 
 #[derive(Debug, Clone, Copy)]
 enum Mode {
+    /// The bell is as the leader before left it.
+    Unknown,
     /// The bell is off.
     Polling { transactions: usize, since: Instant },
     /// The bell is on.
@@ -72,10 +78,10 @@ pub struct Wakefulness {
 }
 
 impl Wakefulness {
-    /// Polling; asleep it will look every `poll`.
+    /// Of a new leader; asleep it will look every `poll`.
     #[must_use]
-    pub fn new(poll: Duration, now: Instant) -> Self {
-        Self { mode: Mode::Polling { transactions: 0, since: now }, poll, rung: true }
+    pub fn new(poll: Duration) -> Self {
+        Self { mode: Mode::Unknown, poll, rung: true }
     }
 
     /// The bell was switched on, or it was asked again who is committing: `committing` tells.
@@ -85,7 +91,7 @@ impl Wakefulness {
                 let next = drowsy.map_or(DROWSY_FIRST, |gap| (gap * 2).min(DROWSY_LONGEST));
                 Mode::Listening { drowsy: committing.then_some(next), transactions, since }
             }
-            Mode::Polling { .. } => {
+            Mode::Polling { .. } | Mode::Unknown => {
                 Mode::Listening { drowsy: committing.then_some(DROWSY_FIRST), transactions: 0, since: now }
             }
         };
@@ -105,17 +111,18 @@ impl Wakefulness {
     /// A read ended: what now?
     pub fn after_read(&mut self, found: Found, now: Instant) -> Step {
         match &mut self.mode {
+            Mode::Unknown => Step::Disarm,
             Mode::Polling { transactions, since } => {
                 *transactions += found.transactions;
                 if now.saturating_duration_since(*since) >= WINDOW {
-                    if *transactions < FEW {
+                    if *transactions < FEW && !found.full {
                         return Step::Arm;
                     }
                     (*transactions, *since) = (0, now);
                 }
                 match found.full {
                     true => Step::Read,
-                    false => Step::Pause { least: SHORTEST_GAP, most: LONGEST_GAP },
+                    false => pause(found.transactions),
                 }
             }
             Mode::Listening { drowsy, transactions, since } => {
@@ -128,18 +135,25 @@ impl Wakefulness {
                         (*transactions, *since) = (0, now);
                     }
                     *transactions += found.transactions;
-                    if *transactions >= MANY {
+                    // There is more, perhaps of one large transaction: nobody need ring for that.
+                    if *transactions >= MANY || found.full {
                         return Step::Disarm;
                     }
                 }
                 match *drowsy {
-                    _ if found.full => Step::Read,
                     Some(gap) => Step::Doze(gap),
                     None => Step::Sleep(self.poll),
                 }
             }
         }
     }
+}
+
+/// After a read that found so many transactions.
+fn pause(transactions: usize) -> Step {
+    let least =
+        SHORTEST_GAP * u32::try_from(transactions / LONGER_PER).unwrap_or(u32::MAX).clamp(1, MOST_TIMES);
+    Step::Pause { least, most: LONGEST_GAP.max(least) }
 }
 
 #[cfg(test)]
@@ -153,8 +167,15 @@ mod tests {
         Found { transactions, full: false }
     }
 
+    fn polling(now: Instant) -> Wakefulness {
+        let mut wake = Wakefulness::new(POLL);
+        assert_eq!(wake.after_read(found(1), now), Step::Disarm, "somebody may have left the bell on");
+        wake.disarmed(now);
+        wake
+    }
+
     fn asleep(now: Instant) -> Wakefulness {
-        let mut wake = Wakefulness::new(POLL, now);
+        let mut wake = polling(now);
         assert_eq!(wake.after_read(found(0), now + WINDOW), Step::Arm);
         wake.armed(false, now + WINDOW);
         assert_eq!(wake.after_read(found(0), now + WINDOW), Step::Sleep(POLL));
@@ -164,7 +185,7 @@ mod tests {
     #[test]
     fn polls_while_there_is_much_to_read() {
         let mut now = Instant::now();
-        let mut wake = Wakefulness::new(POLL, now);
+        let mut wake = polling(now);
         assert_eq!(wake.after_read(found(0), now), PAUSE);
         assert_eq!(wake.after_read(Found { transactions: 500, full: true }, now), Step::Read);
         now += WINDOW;
@@ -176,9 +197,19 @@ mod tests {
     }
 
     #[test]
+    fn the_busier_the_writers_the_larger_the_pages() {
+        let millis = Duration::from_millis;
+        for (transactions, least, most) in
+            [(0, 4, 10), (31, 4, 10), (32, 8, 10), (48, 12, 12), (80, 20, 20), (10_000, 20, 20)]
+        {
+            assert_eq!(pause(transactions), Step::Pause { least: millis(least), most: millis(most) });
+        }
+    }
+
+    #[test]
     fn drowsy_while_an_emitter_that_did_not_ring_is_committing() {
         let now = Instant::now();
-        let mut wake = Wakefulness::new(POLL, now);
+        let mut wake = polling(now);
         wake.after_read(found(0), now + WINDOW);
         for gap in [5, 10, 20, 40, 50, 50] {
             wake.armed(true, now);
@@ -217,6 +248,19 @@ mod tests {
         let mut wake = asleep(now);
         wake.woke(true);
         assert_eq!(wake.after_read(found(MANY), now), Step::Disarm);
+    }
+
+    #[test]
+    fn awake_while_one_large_transaction_is_read() {
+        let now = Instant::now();
+        let page = Found { transactions: 1, full: true };
+        let mut wake = asleep(now);
+        wake.woke(true);
+        assert_eq!(wake.after_read(page, now), Step::Disarm);
+        wake.disarmed(now);
+        for later in 0..100 {
+            assert_eq!(wake.after_read(page, now + WINDOW * later), Step::Read);
+        }
     }
 
     #[test]

@@ -21,7 +21,7 @@ impl Leader {
         let mut position = lead.position;
         let mut reported = Instant::now();
         let mut rung = true;
-        let mut wake = Wakefulness::new(self.context.config.poll_interval, Instant::now());
+        let mut wake = Wakefulness::new(self.context.config.poll_interval);
         loop {
             if !self.wanted(term).await {
                 return Ok(());
