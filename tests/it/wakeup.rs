@@ -85,10 +85,10 @@ async fn nobody_rings_while_a_backlog_is_read() {
     db.run("SELECT webhook_emit('user.created', '{}') FROM generate_series(1, 20000)").await;
     // As a relay that died in its sleep leaves it.
     db.run("SELECT setval('webhook.bell', 1)").await;
-    let mut notified = Session::listen(&db.url(), &["webhook", "marker"]).await;
     let _relay = Relay::start(&db.url()).await;
     receiver.wait_for(1).await;
     db.until("SELECT last_value FROM webhook.bell", "0").await;
+    let mut notified = Session::listen(&db.url(), &["webhook", "marker"]).await;
     db.emit("user.created", "{}").await;
     assert!(notified.heard_before(&db, "marker").await.is_empty());
     assert_ne!(db.value("SELECT backlog FROM webhook_stats()").await, "0", "too late to tell");
