@@ -77,7 +77,10 @@ fn of(kind: &str) -> Option<Rc<Validator>> {
         unsafe { DatumWithOid::new(kind, PgBuiltInOids::TEXTOID.value()) }
     });
     let stored = as_superuser(|| {
-        Spi::get_one_with_args::<JsonB>("SELECT schema FROM webhook.event_types WHERE type = $1", &args)
+        Spi::get_one_with_args::<JsonB>(
+            "SELECT schema FROM webhook.event_types WHERE type = $1 ORDER BY builtin LIMIT 1",
+            &args,
+        )
     });
     // No row and no schema are the same.
     let schema = stored.ok().flatten().map(|schema| Rc::new(compile(&schema.0).or_raise()));

@@ -54,10 +54,12 @@ CREATE FUNCTION webhook_event_type_create(type text, description text DEFAULT NU
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
 BEGIN
     INSERT INTO webhook.event_types AS t (type, description, schema)
-    VALUES (webhook._check_event_type(webhook_event_type_create.type), webhook_event_type_create.description,
+    VALUES (webhook._check_event_type(webhook_event_type_create.type),
+            coalesce(webhook_event_type_create.description,
+                     (SELECT t.description FROM webhook.event_types t WHERE t.type = webhook_event_type_create.type AND t.builtin)),
             webhook._check_schema(webhook_event_type_create.schema))
     ON CONFLICT ON CONSTRAINT event_types_pkey DO UPDATE
-        SET description = coalesce(excluded.description, t.description), schema = excluded.schema, builtin = false;
+        SET description = coalesce(webhook_event_type_create.description, t.description), schema = excluded.schema;
     RETURN webhook_event_type_create.type;
 END $$;
 COMMENT ON FUNCTION webhook_event_type_create(text, text, jsonb) IS
@@ -66,6 +68,6 @@ COMMENT ON FUNCTION webhook_event_type_create(text, text, jsonb) IS
 CREATE FUNCTION webhook_event_types()
     RETURNS TABLE (type text, description text, schema jsonb, created_at timestamptz)
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
-    SELECT t.type, t.description, t.schema, t.created_at FROM webhook.event_types t ORDER BY t.type
+    SELECT DISTINCT ON (t.type) t.type, t.description, t.schema, t.created_at FROM webhook.event_types t ORDER BY t.type, t.builtin
 $$;
 COMMENT ON FUNCTION webhook_event_types() IS 'The catalogue of event types.';

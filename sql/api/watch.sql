@@ -22,6 +22,7 @@ BEGIN
     WHERE new.id = result;
     INSERT INTO webhook.event_types (type, description)
     SELECT t.type, format('Rows of %s', s.relation) FROM webhook._source_types(s) t(type)
+    WHERE NOT EXISTS (SELECT FROM webhook.event_types k WHERE k.type = t.type)
     ON CONFLICT DO NOTHING;
     RETURN result;
 END $$;

@@ -32,7 +32,7 @@ DECLARE
 BEGIN
     FOREACH pattern IN ARRAY events LOOP
         CONTINUE WHEN EXISTS (SELECT FROM webhook.event_types t WHERE webhook._pattern_matches(ARRAY[pattern], t.type));
-        near := webhook._nearest(pattern, (SELECT array_agg(t.type ORDER BY t.type) FROM webhook.event_types t));
+        near := webhook._nearest(pattern, (SELECT array_agg(DISTINCT t.type ORDER BY t.type) FROM webhook.event_types t));
         RAISE WARNING USING ERRCODE = '01000',
             MESSAGE = format('event type "%s" was never registered or emitted', pattern),
             HINT = CASE WHEN cardinality(near) > 0 THEN format('Did you mean %s?', array_to_string(near, ' or '))

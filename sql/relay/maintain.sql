@@ -23,7 +23,8 @@ DECLARE
 BEGIN
     IF to_regclass('webhook.' || part) IS NOT NULL THEN RETURN false; END IF;
     EXECUTE format('LOCK TABLE webhook.%I, webhook.%I IN ACCESS EXCLUSIVE MODE', parent, parent || '_default');
-    EXECUTE format('CREATE TABLE webhook.%I (LIKE webhook.%I INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', part, parent);
+    EXECUTE format('CREATE TABLE webhook.%I (LIKE webhook.%I INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING INDEXES)',
+                   part, parent || '_default');
     PERFORM webhook._keep_to_owner(format('webhook.%I', part)::regclass);
     EXECUTE format('WITH moved AS (DELETE FROM webhook.%I WHERE %I >= %L AND %I < %L RETURNING *) INSERT INTO webhook.%I SELECT * FROM moved',
                    parent || '_default', id_column, lower, id_column, upper, part);

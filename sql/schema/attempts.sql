@@ -12,13 +12,14 @@ CREATE TABLE webhook.attempts (
     error            text,
     response_headers jsonb,
     response_body    bytea,
-    CHECK ((number = 0) = (outcome = 'canceled')),
-    PRIMARY KEY (delivery_id, number)
+    CHECK ((number = 0) = (outcome = 'canceled'))
 ) PARTITION BY RANGE (delivery_id);
-CREATE INDEX attempts_webhook ON webhook.attempts (webhook_id, delivery_id);
 COMMENT ON TABLE webhook.attempts IS 'Every HTTP request of every delivery and its outcome, partitioned like the events.';
 COMMENT ON COLUMN webhook.attempts.number IS 'From 1. Number 0 is no request: the delivery was canceled before its first attempt.';
 COMMENT ON COLUMN webhook.attempts.outcome IS 'delivered; failed: for good; retry: another attempt was planned (if it is no longer pending, it was canceled).';
 COMMENT ON COLUMN webhook.attempts.response_time_ms IS 'Milliseconds from the start of the request to the end of the exchange.';
 
 CREATE TABLE webhook.attempts_default PARTITION OF webhook.attempts DEFAULT;
+-- As with the events, indexes are of the partitions alone.
+ALTER TABLE webhook.attempts_default ADD PRIMARY KEY (delivery_id, number);
+CREATE INDEX ON webhook.attempts_default (webhook_id, delivery_id);

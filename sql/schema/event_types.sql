@@ -1,10 +1,12 @@
--- The catalogue of event types.
+-- The catalogue of event types. What a user says of a type that we brought stands in a row of its own, before ours: backups
+-- hold users' rows alone, and a new extension has ours already, perhaps more of them.
 CREATE TABLE webhook.event_types (
-    type        text COLLATE "C" PRIMARY KEY,
+    type        text COLLATE "C" NOT NULL,
     description text,
     schema      jsonb,
     builtin     boolean NOT NULL DEFAULT false,
-    created_at  timestamptz NOT NULL DEFAULT clock_timestamp()
+    created_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (type, builtin)
 );
 -- Sessions keep compiled schemas until one changes.
 CREATE FUNCTION webhook._event_types_changed() RETURNS trigger

@@ -13,12 +13,8 @@ CREATE TABLE webhook.events (
     target     text COLLATE "C",
     epoch      integer NOT NULL,
     xid        xid8 NOT NULL,
-    seq        bigint NOT NULL,
-    PRIMARY KEY (id)
+    seq        bigint NOT NULL
 ) PARTITION BY RANGE (id);
--- The reader's order. seq grows with the WAL (one number per event), so within one transaction it is the order of
--- emission, and across transactions an event emitted after another one's commit always has the larger seq.
-CREATE INDEX events_order ON webhook.events (seq, xid);
 COMMENT ON TABLE webhook.events IS 'The outbox: every event, immutable, partitioned by day of its id.';
 COMMENT ON COLUMN webhook.events.data IS 'The JSON text as emitted or captured; sent in canonical spelling.';
 COMMENT ON COLUMN webhook.events.key IS 'Ordering key; for a watched table its primary key.';
@@ -28,6 +24,12 @@ COMMENT ON COLUMN webhook.events.seq IS 'WAL position at emission, made unique w
 
 -- An insert never fails for want of a partition; maintenance empties it into proper ones.
 CREATE TABLE webhook.events_default PARTITION OF webhook.events DEFAULT;
+-- Indexes are of the partitions alone, each new one has those of the default one: if the parent had them too, pg_dump's
+-- script would make them twice, by ATTACH PARTITION to what CREATE EXTENSION made and by themselves, and fail.
+ALTER TABLE webhook.events_default ADD PRIMARY KEY (id);
+-- The reader's order. seq grows with the WAL (one number per event), so within one transaction it is the order of
+-- emission, and across transactions an event emitted after another one's commit always has the larger seq.
+CREATE INDEX ON webhook.events_default (seq, xid);
 
 -- Repeated idempotency keys return the first event's id for 24 hours.
 CREATE TABLE webhook.idempotency (

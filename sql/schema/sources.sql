@@ -41,7 +41,7 @@ COMMENT ON TABLE webhook.losses IS 'Events lost because capture failed and the s
 CREATE TABLE webhook.subscriptions (
     id          text COLLATE "C" PRIMARY KEY,
     emitter_id  text COLLATE "C" NOT NULL,
-    listener_id text COLLATE "C" NOT NULL REFERENCES webhook.webhooks ON DELETE CASCADE,
+    listener_id text COLLATE "C" NOT NULL,
     event_name  text COLLATE "C" NOT NULL DEFAULT '',
     created_at  timestamptz NOT NULL,
     UNIQUE (emitter_id, listener_id, event_name)

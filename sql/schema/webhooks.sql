@@ -27,13 +27,24 @@ COMMENT ON COLUMN webhook.webhooks.failing_since IS 'Since when every attempt ha
 
 -- Apart from webhooks, so that no grant on that table can ever show a secret.
 CREATE TABLE webhook.secrets (
-    webhook_id text COLLATE "C" NOT NULL REFERENCES webhook.webhooks ON DELETE CASCADE,
+    webhook_id text COLLATE "C" NOT NULL,
     secret     text NOT NULL,
     created_at timestamptz NOT NULL,
     expires_at timestamptz,
     PRIMARY KEY (webhook_id, created_at)
 );
 COMMENT ON TABLE webhook.secrets IS 'Signing secrets; the newest signs, older ones also until expires_at (rotation). Readable by the relay capability alone.';
+
+-- A webhook takes its secrets and subscriptions along. Not by foreign keys: pg_restore --jobs loads an extension's tables in
+-- any order.
+CREATE FUNCTION webhook._webhook_gone() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
+BEGIN
+    DELETE FROM webhook.secrets s WHERE s.webhook_id = OLD.id;
+    DELETE FROM webhook.subscriptions u WHERE u.listener_id = OLD.id;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER webhook_gone AFTER DELETE ON webhook.webhooks FOR EACH ROW EXECUTE FUNCTION webhook._webhook_gone();
 
 -- One row as the API shows it.
 CREATE TYPE webhook._webhook AS (

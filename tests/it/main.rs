@@ -5,6 +5,7 @@ mod accounts;
 mod adopt;
 mod asymmetric;
 mod backlog;
+mod backup;
 mod bad_input;
 mod capture_alter;
 mod capture_docs;

@@ -170,6 +170,7 @@ pub const FUNCTIONS: &[(&str, &[&str])] = &[
             "webhook._wanted(text[],text)",
             "webhook._warn_unknown_types(text[])",
             "webhook._webhook_changed()",
+            "webhook._webhook_gone()",
             "webhook_adopt()",
             "webhook_grant(regrole,text)",
         ],
