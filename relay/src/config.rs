@@ -94,7 +94,7 @@ pub struct Run {
     #[command(flatten)]
     #[allow(missing_docs, reason = "a doc comment would become help text")]
     pub log: Log,
-    /// Serve /healthz, /readyz and /metrics here
+    /// Serve /healthz, /readyz and /metrics here; port 0: any, the log says which
     #[arg(long, env = "WEBHOOK_RELAY_LISTEN", value_name = "ADDRESS")]
     pub listen: Option<SocketAddr>,
     /// Requests under way at the same time

@@ -36,6 +36,8 @@ pub async fn run(mut config: Run) -> Result<(), Error> {
     stop_on_signals(stop.clone())?;
     if let Some(address) = context.config.listen {
         let listener = http::bind(address).await?;
+        let address = listener.local_addr().unwrap_or(address);
+        tracing::info!(%address, "serving /healthz, /readyz and /metrics");
         tokio::spawn(http::serve(listener, context.clone()));
     }
     tracing::info!(instance = context.instance, version = env!("CARGO_PKG_VERSION"), "starting");

@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::watch;
 
-use crate::cluster::free_port;
 use crate::process::{Process, Signal, peak_memory};
 use crate::stage::Stage;
 use crate::until::{PATIENCE, until};
@@ -48,11 +47,20 @@ impl Relay {
     }
 
     async fn spawn(url: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
-        let address = ([127, 0, 0, 1], free_port()).into();
         let mut command = Command::new(&Stage::get().await.relay);
         command.args(["run", "--database-url", url]).envs(environment.iter().copied());
-        command.arg("--listen").arg(format!("{address}")).args(arguments);
-        let (process, logs) = Logs::of(&mut command);
+        command.args(["--listen", "127.0.0.1:0"]).args(arguments);
+        let (mut process, logs) = Logs::of(&mut command);
+        let address = until("the relay to say where it serves", async || {
+            let said = logs.text();
+            let address =
+                said.lines().find_map(|line| line.contains("serving /healthz").then(|| served(line)));
+            match process.ended() {
+                Some(_) => Ok(address.unwrap_or(([127, 0, 0, 1], 0).into())),
+                None => address.ok_or(said),
+            }
+        })
+        .await;
         Self { process: Mutex::new(process), address, logs }
     }
 
@@ -129,6 +137,13 @@ impl Relay {
         self.signal(Signal::TERM);
         self.ended().await
     }
+}
+
+/// The address in the line that names it, in either form of log.
+fn served(line: &str) -> SocketAddr {
+    let (_, address) = line.split_once("127.0.0.1").expect("it serves on loopback");
+    let address = address.split(|c: char| !c.is_ascii_digit() && c != ':').next().expect("a port");
+    format!("127.0.0.1{address}").parse().expect("an address")
 }
 
 impl Drop for Relay {
