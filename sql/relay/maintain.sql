@@ -13,24 +13,57 @@ BEGIN
     END LOOP;
 END $$;
 
--- Creates the partition of one day; rows of that day that wait in the default partition move into it.
+-- Creates the partition of one day; rows of that day that wait in the default partition move into it. While they move
+-- nobody is held up; the default partition is locked for ATTACH PARTITION alone, which finds by its check that the rows are
+-- the day's. Rows of a past day, and nobody adds to those, may be any number; of a day to come only a few are moved (false:
+-- it is left until it is past), as there the lock comes first.
 CREATE FUNCTION webhook._create_partition(parent text, prefix text, id_column text, day date) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
 DECLARE
+    few CONSTANT integer := 10000;
     part text := parent || '_' || to_char(day, 'YYYYMMDD');
     lower text := webhook._id_floor(prefix, day::timestamp AT TIME ZONE 'UTC');
     upper text := webhook._id_floor(prefix, (day + 1)::timestamp AT TIME ZONE 'UTC');
+    of_the_day text := format('%I >= %L AND %I < %L', id_column, lower, id_column, upper);
+    many boolean;
 BEGIN
     IF to_regclass('webhook.' || part) IS NOT NULL THEN RETURN false; END IF;
-    EXECUTE format('LOCK TABLE webhook.%I, webhook.%I IN ACCESS EXCLUSIVE MODE', parent, parent || '_default');
-    EXECUTE format('CREATE TABLE webhook.%I (LIKE webhook.%I INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING INDEXES)',
-                   part, parent || '_default');
+    IF day >= (clock_timestamp() AT TIME ZONE 'UTC')::date THEN
+        EXECUTE format('SELECT EXISTS (SELECT FROM webhook.%I WHERE %s OFFSET %s)', parent || '_default', of_the_day, few) INTO many;
+        IF many THEN RETURN false; END IF;
+        EXECUTE format('LOCK TABLE webhook.%I IN ACCESS EXCLUSIVE MODE', parent || '_default');
+    END IF;
+    EXECUTE format('CREATE TABLE webhook.%I (LIKE webhook.%I INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING INDEXES, CONSTRAINT of_the_day CHECK (%s))',
+                   part, parent || '_default', of_the_day);
     PERFORM webhook._keep_to_owner(format('webhook.%I', part)::regclass);
-    EXECUTE format('WITH moved AS (DELETE FROM webhook.%I WHERE %I >= %L AND %I < %L RETURNING *) INSERT INTO webhook.%I SELECT * FROM moved',
-                   parent || '_default', id_column, lower, id_column, upper, part);
+    EXECUTE format('WITH moved AS (DELETE FROM webhook.%I WHERE %s RETURNING *) INSERT INTO webhook.%I SELECT * FROM moved',
+                   parent || '_default', of_the_day, part);
     EXECUTE format('ALTER TABLE webhook.%I ATTACH PARTITION webhook.%I FOR VALUES FROM (%L) TO (%L)', parent, part, lower, upper);
+    EXECUTE format('ALTER TABLE webhook.%I DROP CONSTRAINT of_the_day', part);
     RETURN true;
 END $$;
+
+-- Past days of which the default partitions hold rows, the oldest first: what came while nobody made partitions.
+CREATE FUNCTION webhook._days_in_default() RETURNS SETOF date
+    LANGUAGE sql STABLE SET search_path = pg_catalog, webhook, pg_temp AS $$
+    WITH RECURSIVE days(day) AS (
+        SELECT webhook._id_day(least('del' || substr((SELECT min(id) FROM webhook.events_default), 4),
+                                     (SELECT min(delivery_id) FROM webhook.attempts_default)))
+        UNION ALL
+        SELECT webhook._id_day(least(
+            'del' || substr((SELECT min(id) FROM webhook.events_default e
+                             WHERE e.id >= webhook._id_floor('evt', (d.day + 1)::timestamp AT TIME ZONE 'UTC')), 4),
+            (SELECT min(delivery_id) FROM webhook.attempts_default a
+             WHERE a.delivery_id >= webhook._id_floor('del', (d.day + 1)::timestamp AT TIME ZONE 'UTC'))))
+        FROM days d WHERE d.day IS NOT NULL
+    )
+    SELECT d.day FROM days d WHERE d.day < (clock_timestamp() AT TIME ZONE 'UTC')::date
+$$;
+
+CREATE FUNCTION webhook._id_day(id text) RETURNS date
+    LANGUAGE sql IMMUTABLE STRICT SET search_path = pg_catalog, webhook, pg_temp AS $$
+    SELECT (webhook._id_time(id) AT TIME ZONE 'UTC')::date
+$$;
 
 -- Drops a day's partitions when it is past retention and nothing unread or pending lies in it.
 CREATE FUNCTION webhook._drop_day(day date) RETURNS boolean
@@ -68,7 +101,11 @@ DECLARE
     dropped integer := 0;
     busy integer := 0;
 BEGIN
-    FOR day IN SELECT generate_series(today, today + 2, interval '1 day')::date LOOP
+    -- A past day one at a time, and not while the default partition is written to: its lock stays until we commit.
+    FOR day IN SELECT generate_series(today, today + 2, interval '1 day')::date
+               UNION ALL
+               (SELECT d FROM webhook._days_in_default() d
+                WHERE to_regclass('webhook.events_' || to_char(today, 'YYYYMMDD')) IS NOT NULL LIMIT 1) LOOP
         BEGIN
             created := created + webhook._create_partition('events', 'evt', 'id', day)::integer
                                + webhook._create_partition('attempts', 'del', 'delivery_id', day)::integer;
@@ -98,4 +135,4 @@ BEGIN
     RETURN format('%s partitions created, %s days dropped, %s left for later because they were locked', created, dropped, busy);
 END $$;
 COMMENT ON FUNCTION webhook._relay_maintain() IS
-    'Creates partitions for today and two days ahead, drops days past webhook.retention that nobody needs, trims cursors, idempotency keys and expired secrets. Waits at most 250 ms for a lock: writers queue behind it.';
+    'Creates partitions for today and two days ahead, and of one past day that lies in the default ones, drops days past webhook.retention that nobody needs, trims cursors, idempotency keys and expired secrets. Waits at most 250 ms for a lock: writers queue behind it.';

@@ -45,6 +45,7 @@ mod receivers;
 mod refusals;
 mod replay;
 mod restart;
+mod retention;
 mod retry;
 mod rights;
 mod rights_account;

@@ -7,9 +7,11 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio::sync::OnceCell;
 
+use crate::clock;
 use crate::process::{Process, Signal, children, signal_to};
 use crate::run;
 use crate::session::Session;
@@ -25,6 +27,7 @@ pub struct Cluster {
     settings: Vec<String>,
     server: Mutex<Option<Process>>,
     template: OnceCell<()>,
+    days_ahead: AtomicU32,
 }
 
 /// How to stop a server.
@@ -61,6 +64,7 @@ impl Cluster {
             settings: settings.iter().map(ToString::to_string).collect(),
             server: Mutex::default(),
             template: OnceCell::new(),
+            days_ahead: AtomicU32::new(0),
             folder,
         };
         cluster.initdb();
@@ -75,6 +79,10 @@ impl Cluster {
         command.arg("-D").arg(self.data()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         for setting in self.all_settings() {
             command.arg("-c").arg(setting);
+        }
+        match self.days_ahead.load(Ordering::Relaxed) {
+            0 => {}
+            days => drop(command.envs(clock::ahead(days))),
         }
         // SIGQUIT is an immediate shutdown: the server ends its children too.
         let mut server = Process::start(&mut command, Signal::QUIT);
@@ -118,6 +126,12 @@ impl Cluster {
     pub async fn restart(&self, how: Stop) {
         self.stop(how).await;
         self.resume().await;
+    }
+
+    /// Restarts it with a clock that is so many days ahead; see [`clock::exists`].
+    pub async fn restart_ahead(&self, days: u32) {
+        self.days_ahead.store(days, Ordering::Relaxed);
+        self.restart(Stop::Fast).await;
     }
 
     /// A connection string for `database` over the Unix socket, as the superuser.

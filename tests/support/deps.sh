@@ -22,6 +22,7 @@ case " $* " in *" test "*)
   need python3-venv python3 -c 'import ensurepip, venv'
   need nodejs command -v node
   need npm command -v npm
+  need libfaketime test -e /usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1
   ;;
 esac
 [ -n "$missing" ] || exit 0

@@ -45,9 +45,20 @@ impl Partition {
         if Table::Events.lock(pg_sys::RowExclusiveLock).is_none() {
             Table::Events.missing();
         }
-        // Having the parent's lock nobody can attach or drop a partition, so what the name says now stays true.
-        let oid = tables::partition(day.0, || day.partition_name())
-            .unwrap_or_else(|| Table::DefaultPartition.must());
+        let of_day = || tables::partition(day.0, || day.partition_name());
+        if let Some(oid) = of_day() {
+            // Having the parent's lock nobody can drop or detach it.
+            return Self::of(oid);
+        }
+        let default = Self::of(Table::DefaultPartition.must());
+        // While we waited for the default one's lock the day's may have been attached; having it, nobody can.
+        match of_day() {
+            Some(oid) => Self::of(oid),
+            None => default,
+        }
+    }
+
+    fn of(oid: pg_sys::Oid) -> Self {
         // SAFETY: a lock is taken before the relation is used.
         Self(unsafe { pg_sys::table_open(oid, pg_sys::RowExclusiveLock as i32) })
     }

@@ -111,6 +111,8 @@ pub const FUNCTIONS: &[(&str, &[&str])] = &[
             "webhook._check_url(text)",
             "webhook._claim_idempotency(text,text,text)",
             "webhook._create_partition(text,text,text,date)",
+            "webhook._days_in_default()",
+            "webhook._id_day(text)",
             "webhook._cursor()",
             "webhook._delivery_id(text,text)",
             "webhook._delivery_words(webhook.deliveries)",

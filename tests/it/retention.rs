@@ -1,0 +1,132 @@
+//! Partitions come ahead and go when they are past `webhook.retention` and nobody needs them any more.
+
+use webhook_tests::clock;
+use webhook_tests::cluster::Cluster;
+use webhook_tests::database::Database;
+use webhook_tests::receiver::{Receiver, Reply};
+use webhook_tests::relay::Relay;
+use webhook_tests::session::Session;
+
+/// Days of which there are partitions, counted from the first day.
+const DAYS: &str = "
+    SELECT DISTINCT to_date(right(c.relname, 8), 'YYYYMMDD') - (SELECT min(created_at)::date FROM webhook.webhooks) AS day
+    FROM pg_class c WHERE c.relname ~ '^(events|attempts)_[0-9]{8}$' AND c.relkind = 'r' ORDER BY day";
+const IN_DEFAULT: &str =
+    "SELECT (SELECT count(*) FROM webhook.events_default) + (SELECT count(*) FROM webhook.attempts_default)";
+const EMIT: &str = "SELECT webhook_emit('user.created', '{}')";
+const MAINTAIN: &str = "SELECT webhook._relay_maintain()";
+
+/// A cluster whose clock can go ahead, if that can be had.
+async fn cluster() -> Option<Cluster> {
+    if !clock::exists() {
+        println!("NOT CHECKED: there is no libfaketime");
+        return None;
+    }
+    Some(Cluster::start(&["fsync=off", "synchronous_commit=off", "timezone=UTC"]).await)
+}
+
+async fn three_days_kept(cluster: &Cluster) -> Database<'_> {
+    let db = Database::on(cluster).await;
+    db.run(&format!("ALTER DATABASE {} SET webhook.retention = '3 days'", db.name())).await;
+    db
+}
+
+/// So many days later. A server with such a clock has no working timeouts (signal handlers see the true time), so that a relay's
+/// own maintenance and this session would wait for each other for good: the relay comes when all is maintained.
+async fn later(db: &Database<'_>, days: u32) -> Session {
+    db.cluster().restart_ahead(days).await;
+    db.connect().await
+}
+
+#[tokio::test]
+async fn a_week() {
+    let Some(cluster) = cluster().await else { return };
+    let (db, receiver) = (three_days_kept(&cluster).await, Receiver::start());
+    receiver.answer("/fails", [Reply::status(500), Reply::status(200)]);
+    db.webhook(&receiver.url("/hook"), "events => '{user.*}'").await;
+    let patient = r#"events => '{order.paid}', options => '{"retry_schedule": ["30 days"]}'"#;
+    db.webhook(&receiver.url("/fails"), patient).await;
+    let relay = Relay::start(&db.url()).await;
+    let waiting = db.emit("order.paid", "{}").await;
+    db.until("SELECT count(*) FROM webhook.pending WHERE attempts = 1 AND lease = 0", "1").await;
+    assert!(relay.terminate().await.success());
+    for day in 0..8 {
+        let session = later(&db, day).await;
+        session.run(MAINTAIN).await;
+        session.run(EMIT).await;
+        let relay = Relay::start(&db.url()).await;
+        receiver.wait_for_path("/hook", day as usize + 1).await;
+        session.until("SELECT backlog FROM webhook_stats()", "0").await;
+        assert!(relay.terminate().await.success());
+    }
+    let session = db.connect().await;
+    let days = ["0", "4", "5", "6", "7", "8", "9"];
+    assert_eq!(session.rows(DAYS).await.concat(), days, "three days, today, two to come, and what waits");
+    assert_eq!(session.value("SELECT count(*) FROM webhook.events WHERE type LIKE 'user.%'").await, "5");
+    assert_eq!(session.value(IN_DEFAULT).await, "0");
+
+    let session = later(&db, 34).await;
+    session.run(MAINTAIN).await;
+    session.run(EMIT).await;
+    let relay = Relay::start(&db.url()).await;
+    receiver.wait_for_path("/hook", 9).await;
+    session
+        .until(&format!("SELECT status FROM webhook_deliveries(event_id => '{waiting}')"), "delivered")
+        .await;
+    session.until("SELECT backlog FROM webhook_stats()", "0").await;
+    assert!(relay.terminate().await.success());
+    session.run(MAINTAIN).await;
+    assert_eq!(session.rows(DAYS).await.concat(), ["34", "35", "36"]);
+}
+
+#[tokio::test]
+async fn a_month_without_maintenance() {
+    let Some(cluster) = cluster().await else { return };
+    let (db, receiver) = (three_days_kept(&cluster).await, Receiver::start());
+    db.webhook(&receiver.url("/hook"), "").await;
+    db.run(EMIT).await;
+    for day in (3..=30).step_by(3) {
+        later(&db, day).await.run(EMIT).await;
+    }
+    let session = db.connect().await;
+    assert_eq!(session.value("SELECT count(*) FROM webhook.events_default").await, "11");
+    // Today's first, then a past day at a time.
+    for _ in 0..11 {
+        session.run(MAINTAIN).await;
+    }
+    assert_eq!(session.value(IN_DEFAULT).await, "0", "what lay there has partitions now");
+    assert_eq!(session.value("SELECT count(*) FROM webhook.events").await, "11", "nothing unread is dropped");
+
+    let relay = Relay::start(&db.url()).await;
+    // That a day is read for certain is known when later transactions are read.
+    for more in 11..14 {
+        receiver.wait_for(more).await;
+        session.until("SELECT backlog FROM webhook_stats()", "0").await;
+        session.run(EMIT).await;
+    }
+    receiver.wait_for(14).await;
+    assert!(relay.terminate().await.success());
+    session.run(MAINTAIN).await;
+    assert_eq!(session.rows(DAYS).await.concat(), ["27", "30", "31", "32"]);
+    assert_eq!(receiver.count(), 14, "none twice");
+}
+
+#[tokio::test]
+async fn writers_meet_new_partitions() {
+    let db = Database::new().await;
+    db.run("CREATE TABLE users (id int); SELECT webhook_watch('users', 'user')").await;
+    // It has decided for the default partition, and holds it, when the day's is to be made.
+    let writer = db.connect().await;
+    writer.run("BEGIN; INSERT INTO users VALUES (1)").await;
+    writer.run("SELECT count(*) FROM webhook.events").await;
+    let days = "SELECT count(*) FROM pg_class WHERE relname ~ '^events_[0-9]{8}$'";
+    db.run(MAINTAIN).await;
+    assert_eq!(db.value(days).await, "0", "left for later, as it is locked");
+    writer.run("INSERT INTO users VALUES (2); COMMIT").await;
+    db.run(MAINTAIN).await;
+    assert_eq!(db.value(days).await, "3");
+    writer.run("INSERT INTO users VALUES (3)").await;
+    let places =
+        "SELECT data->>'id', tableoid::regclass::text ~ '_[0-9]{8}$' FROM webhook.events ORDER BY seq";
+    assert_eq!(db.rows(places).await.concat().join(" "), "1 t 2 t 3 t");
+}
