@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::time::{MissedTickBehavior, interval};
 use webhook_tests::cluster::Cluster;
 use webhook_tests::database::Database;
-use webhook_tests::receiver::Receiver;
+use webhook_tests::receiver::{Receiver, Request};
 use webhook_tests::relay::Relay;
 
 use crate::report::{Report, quantile};
@@ -22,32 +22,8 @@ pub async fn run(cluster: &Cluster) {
     let relay = Relay::start(&db.url()).await;
     db.webhook(&receiver.url("/hook"), "").await;
     let before = (cpu::seconds(relay.pid()), cpu::family(cluster.pid()));
-    let (mut committing, mut commits) = (HashMap::new(), Vec::new());
-    // Five steps of 10 ms, of which one emits, now this, now that: no rhythm that a poll could fall into.
-    let mut tick = interval(Duration::from_millis(10));
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    for n in 0..EVENTS {
-        let offset = n * 7 % 5;
-        for step in 0..5 {
-            tick.tick().await;
-            if step == offset {
-                db.run("BEGIN").await;
-                let emit =
-                    format!("SELECT webhook_emit('bench.tick', {}) FROM (VALUES ({n})) v(n)", crate::DATA);
-                let id = db.value(&emit).await;
-                let start = Instant::now();
-                committing.insert(id, start);
-                db.run("COMMIT").await;
-                commits.push(start.elapsed().as_secs_f64() * 1e3);
-            }
-        }
-    }
-    let requests = receiver.wait_for(EVENTS).await;
+    let (mut latencies, mut commits) = measure(&db, &receiver, EVENTS, Duration::from_millis(10)).await;
     recorded(&db, EVENTS).await;
-    let mut latencies: Vec<f64> = requests
-        .iter()
-        .map(|request| (request.at - committing[request.header("webhook-id")]).as_secs_f64() * 1e3)
-        .collect();
     latencies.sort_by(f64::total_cmp);
     commits.sort_by(f64::total_cmp);
     report.add(
@@ -66,4 +42,37 @@ pub async fn run(cluster: &Cluster) {
         "s of Postgres, the emitting session too",
     );
     report.write();
+}
+
+/// Emits `events` events, one at a time within five steps; returns how long each took from sending COMMIT to arriving, and
+/// how long COMMIT took, in milliseconds.
+pub async fn measure(
+    db: &Database<'_>,
+    receiver: &Receiver,
+    events: usize,
+    step: Duration,
+) -> (Vec<f64>, Vec<f64>) {
+    let (mut committing, mut commits) = (HashMap::new(), Vec::new());
+    // Five steps, of which one emits, now this, now that: no rhythm that a poll could fall into.
+    let mut tick = interval(step);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    for n in 0..events {
+        let offset = n * 7 % 5;
+        for place in 0..5 {
+            tick.tick().await;
+            if place == offset {
+                db.run("BEGIN").await;
+                let emit =
+                    format!("SELECT webhook_emit('bench.tick', {}) FROM (VALUES ({n})) v(n)", crate::DATA);
+                let id = db.value(&emit).await;
+                let start = Instant::now();
+                committing.insert(id, start);
+                db.run("COMMIT").await;
+                commits.push(start.elapsed().as_secs_f64() * 1e3);
+            }
+        }
+    }
+    let requests = receiver.wait_for(events).await;
+    let late = |request: &Request| request.at - committing[request.header("webhook-id")];
+    (requests.iter().map(|request| late(request).as_secs_f64() * 1e3).collect(), commits)
 }

@@ -5,7 +5,10 @@
 mod ceiling;
 mod cpu;
 mod filter;
+mod flat;
+mod isolation;
 mod latency;
+mod plot;
 mod report;
 mod sink;
 mod throughput;
@@ -14,7 +17,7 @@ mod writes;
 use webhook_tests::cluster::Cluster;
 use webhook_tests::session::Session;
 
-const SCENARIOS: [&str; 4] = ["throughput", "latency", "writes", "filter"];
+const SCENARIOS: [&str; 6] = ["throughput", "latency", "isolation", "flat", "writes", "filter"];
 
 #[tokio::main]
 async fn main() {
@@ -31,6 +34,8 @@ async fn main() {
         match name.as_str() {
             "throughput" => throughput::run(&cluster).await,
             "latency" => latency::run(&cluster).await,
+            "isolation" => isolation::run(&cluster).await,
+            "flat" => flat::run(&cluster).await,
             "writes" => writes::run(&cluster).await,
             "filter" => filter::run(),
             other => panic!("there is no scenario {other}, only {SCENARIOS:?}"),

@@ -2,13 +2,18 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Duration;
 
 use webhook_tests::process::{Process, Signal};
-use webhook_tests::receiver::Receiver;
+use webhook_tests::receiver::{Receiver, Reply};
 
 /// The child's side: says its URL, then a count for every line that it reads.
 pub fn serve() {
     let receiver = Receiver::counting();
+    receiver.answer("/hang", [Reply::hang()]);
+    receiver.answer("/late", [Reply::status(200).after(Duration::from_secs(2))]);
+    receiver.answer("/slow", [Reply::status(200).slowly(vec![b'x'; 1000], Duration::from_millis(50))]);
+    receiver.answer("/endless", [Reply::status(200).endless()]);
     println!("{}", receiver.url("/"));
     for _ in std::io::stdin().lines() {
         println!("{}", receiver.count());
@@ -25,6 +30,9 @@ pub struct Sink {
 }
 
 impl Sink {
+    /// Paths, without the slash, at which it misbehaves.
+    pub const BAD: [&str; 4] = ["hang", "late", "slow", "endless"];
+
     /// Starts it.
     pub fn start() -> Self {
         let program = std::env::current_exe().expect("know our own path");

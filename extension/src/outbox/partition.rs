@@ -41,7 +41,7 @@ pub struct Partition(pg_sys::Relation);
 
 impl Partition {
     /// The partition of a day if there is one, else the default one.
-    pub fn open(day: &Day) -> Self {
+    pub fn open(day: Day) -> Self {
         if Table::Events.lock(pg_sys::RowExclusiveLock).is_none() {
             Table::Events.missing();
         }
