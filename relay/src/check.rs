@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 use crate::config::Check;
+use crate::dsn::Dsn;
 use crate::error::Error;
 use crate::lead::series;
 use crate::store::{Session, StoreError};
@@ -35,7 +36,7 @@ impl Report {
         println!("         {hint}");
     }
 
-    async fn session(&mut self, database: &tokio_postgres::Config) {
+    async fn session(&mut self, database: &Dsn) {
         let begun = Instant::now();
         let session = match Session::connect(database).await {
             Ok(session) => session,

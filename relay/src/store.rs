@@ -2,22 +2,26 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::task::JoinHandle;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{FromSql, ToSql, Type, accepts};
-use tokio_postgres::{AsyncMessage, Client, Config, NoTls, Row, Statement};
+use tokio_postgres::{Row, Statement};
+
+use crate::dsn::Dsn;
 
 mod claim;
+mod connect;
 mod hello;
 mod notice;
 mod outbox;
 mod record;
+
+use connect::Line;
 
 pub use claim::{Claimed, ClaimedRow, Wanted};
 pub use hello::{Beat, Hello};
@@ -107,54 +111,32 @@ impl From<tokio_postgres::Error> for StoreError {
 /// One connection. Dropping it closes the socket at once, whatever is under way.
 #[derive(Debug)]
 pub struct Session {
-    client: Client,
+    line: Line,
     statements: Mutex<HashMap<&'static str, Statement>>,
-    driver: JoinHandle<()>,
-    rings: Arc<Notify>,
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        self.driver.abort();
-    }
 }
 
 impl Session {
     /// Connects, with settings of our own in place of what role and database may have set.
-    pub async fn connect(config: &Config) -> Result<Self, StoreError> {
+    pub async fn connect(dsn: &Dsn) -> Result<Self, StoreError> {
+        let session = Self { line: Line::open(dsn).await?, statements: Mutex::default() };
         within(SHORT, async {
-            let (client, mut connection) = config.connect(NoTls).await?;
-            let rings = Arc::new(Notify::new());
-            let bell = rings.clone();
-            let driver = tokio::spawn(async move {
-                while let Some(Ok(message)) = poll_fn(|cx| connection.poll_message(cx)).await {
-                    if matches!(message, AsyncMessage::Notification(_)) {
-                        bell.notify_one();
-                    }
-                }
-            });
-            let session = Self { client, statements: Mutex::default(), driver, rings };
-            session
-                .client
-                .batch_execute(
-                    "SET statement_timeout = 0; SET lock_timeout = '2s'; SET idle_in_transaction_session_timeout = 0; SET jit = off",
-                )
-                .await?;
-            Ok(session)
+            let settings = "SET statement_timeout = 0; SET lock_timeout = '2s'; SET idle_in_transaction_session_timeout = 0; SET jit = off";
+            Ok(session.line.client.batch_execute(settings).await?)
         })
-        .await
+        .await?;
+        Ok(session)
     }
 
     /// Rings when a notification came; one that came while nobody waited is kept.
     #[must_use]
     pub fn rings(&self) -> &Notify {
-        &self.rings
+        &self.line.rings
     }
 
     /// True when the connection is known to be gone.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.client.is_closed()
+        self.line.client.is_closed()
     }
 
     async fn rows(
@@ -168,13 +150,13 @@ impl Session {
             let statement = match known {
                 Some(statement) => statement,
                 None => {
-                    let statement = self.client.prepare(sql).await?;
+                    let statement = self.line.client.prepare(sql).await?;
                     let mut statements = self.statements.lock().unwrap_or_else(PoisonError::into_inner);
                     statements.insert(sql, statement.clone());
                     statement
                 }
             };
-            Ok(self.client.query(&statement, values).await?)
+            Ok(self.line.client.query(&statement, values).await?)
         })
         .await
     }

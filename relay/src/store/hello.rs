@@ -74,7 +74,7 @@ impl Session {
 
     /// Subscribes this session to the wake-up channel.
     pub async fn listen(&self) -> Result<(), StoreError> {
-        super::within(SHORT, async { Ok(self.client.batch_execute("LISTEN webhook").await?) }).await
+        super::within(SHORT, async { Ok(self.line.client.batch_execute("LISTEN webhook").await?) }).await
     }
 
     /// Rings for every listener, this session included.
