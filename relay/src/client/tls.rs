@@ -20,7 +20,8 @@ pub struct Tls {
 impl Tls {
     /// Reads the certificates that the flags name.
     pub fn load(targets: &Targets) -> Result<Self, ConfigError> {
-        let fail = |flag, path: &Path, reason| ConfigError::Certificate { flag, path: path.to_owned(), reason };
+        let fail =
+            |flag, path: &Path, reason| ConfigError::Certificate { flag, path: path.to_owned(), reason };
         let mut roots = certificates::system();
         if let Some(path) = &targets.ca_file {
             certificates::trust(&mut roots, path).map_err(|reason| fail("--ca-file", path, reason))?;
@@ -33,8 +34,8 @@ impl Tls {
             let Some(name) = path.file_stem().and_then(|name| name.to_str()) else { continue };
             if path.extension().is_some_and(|extension| extension == "pem") {
                 let settings = certificates::settings().with_root_certificates(roots.clone());
-                let config = certificates::introduce(settings, &path, &path)
-                    .map_err(|reason| fail(&path, reason))?;
+                let config =
+                    certificates::introduce(settings, &path, &path).map_err(|reason| fail(&path, reason))?;
                 tls.named.insert(name.to_owned(), connector(config));
             }
         }

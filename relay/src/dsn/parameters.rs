@@ -49,7 +49,8 @@ fn url(text: &str, all: &mut BTreeMap<String, String>) -> Result<(), DsnError> {
     if let Some(end) = text.find(['@', '/'])
         && text.as_bytes()[end] == b'@'
     {
-        let (user, password) = text[..end].split_once(':').map_or((&text[..end], None), |(u, p)| (u, Some(p)));
+        let (user, password) =
+            text[..end].split_once(':').map_or((&text[..end], None), |(u, p)| (u, Some(p)));
         if !user.is_empty() {
             put("user", user)?;
         }

@@ -58,8 +58,10 @@ impl Encryption {
         let key = parameters.take("sslkey").filter(|path| !path.is_empty()).map(PathBuf::from);
         let mut settings = match (chain, key) {
             (None, None) => verified.with_no_client_auth(),
-            (Some(chain), key) => certificates::introduce(verified, &chain, key.as_ref().unwrap_or(&chain))
-                .map_err(|reason| DsnError::Certificate { key: "sslcert", path: chain, reason })?,
+            (Some(chain), key) => {
+                certificates::introduce(verified, &chain, key.as_ref().unwrap_or(&chain))
+                    .map_err(|reason| DsnError::Certificate { key: "sslcert", path: chain, reason })?
+            }
             (None, Some(_)) => return Err(DsnError::Combination("sslkey is of no use without sslcert")),
         };
         settings.alpn_protocols = vec![b"postgresql".to_vec()];
