@@ -30,7 +30,8 @@ impl Parameters {
     /// What was not taken out is for `tokio-postgres`.
     pub(super) fn rest(self) -> Result<Config, DsnError> {
         let quoted = |text: &str| text.replace('\\', r"\\").replace('\'', r"\'");
-        let text: String = self.0.iter().map(|(key, value)| format!("{key}='{}' ", quoted(value))).collect();
+        let pairs = self.0.iter().map(|(key, value)| format!("{key}='{}'", quoted(value)));
+        let text = pairs.collect::<Vec<_>>().join(" ");
         // Its errors name the parameter and not the value.
         text.parse().map_err(|error: tokio_postgres::Error| {
             DsnError::Rest(error.source().map_or_else(|| error.to_string(), ToString::to_string))

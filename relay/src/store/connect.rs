@@ -116,5 +116,5 @@ fn is_unwelcome(error: &Error) -> bool {
 /// True when the two sides found no way to encrypt.
 fn is_tls(error: &Error) -> bool {
     let io = error.source().and_then(|source| source.downcast_ref::<std::io::Error>());
-    io.and_then(std::io::Error::get_ref).is_some_and(|inner| inner.is::<rustls::Error>())
+    io.and_then(std::io::Error::get_ref).and_then(|inner| inner.downcast_ref::<rustls::Error>()).is_some()
 }
