@@ -34,6 +34,7 @@ mod explain;
 mod failover;
 mod foreign;
 mod formats;
+mod https;
 mod isolation;
 mod listen;
 mod operate;

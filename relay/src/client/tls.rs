@@ -1,10 +1,15 @@
 //! TLS settings: this machine's trusted certificates, a file with more, and client certificates by name.
 
+use std::cell::Cell;
 use std::collections::HashMap;
+use std::future::{Future, poll_fn};
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
 
-use rustls::{ClientConfig, RootCertStore};
+use rustls::client::ResolvesClientCert;
+use rustls::sign::CertifiedKey;
+use rustls::{ClientConfig, RootCertStore, SignatureScheme};
 use tokio_rustls::TlsConnector;
 
 use crate::certificates;
@@ -15,6 +20,40 @@ use crate::config::{ConfigError, Targets};
 pub struct Tls {
     plain: TlsConnector,
     named: HashMap<String, TlsConnector>,
+}
+
+/// No client certificate, but a note that the receiver asked for one.
+#[derive(Debug)]
+struct Nobody;
+
+thread_local! {
+    /// Set while a handshake is polled: the only way from the resolver, which all connections share, to one of them.
+    static ASKED: Cell<bool> = const { Cell::new(false) };
+}
+
+impl ResolvesClientCert for Nobody {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        ASKED.set(true);
+        None
+    }
+
+    fn has_certs(&self) -> bool {
+        false
+    }
+}
+
+/// Shakes hands, and says whether we were asked for a client certificate and had none.
+pub(super) async fn noticing<T>(handshake: impl Future<Output = T>) -> (T, bool) {
+    let mut handshake = pin!(handshake);
+    let mut asked = false;
+    let done = poll_fn(|cx| {
+        ASKED.set(false);
+        let polled = handshake.as_mut().poll(cx);
+        asked |= ASKED.get();
+        polled
+    })
+    .await;
+    (done, asked)
 }
 
 impl Tls {
@@ -45,7 +84,8 @@ impl Tls {
     /// Trusts these and has no client certificates.
     #[must_use]
     pub fn new(roots: RootCertStore) -> Self {
-        let config = certificates::settings().with_root_certificates(roots).with_no_client_auth();
+        let settings = certificates::settings().with_root_certificates(roots);
+        let config = settings.with_client_cert_resolver(Arc::new(Nobody));
         Self { plain: connector(config), named: HashMap::new() }
     }
 
@@ -59,6 +99,6 @@ impl Tls {
 }
 
 fn connector(mut config: ClientConfig) -> TlsConnector {
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     TlsConnector::from(Arc::new(config))
 }
