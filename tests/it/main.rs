@@ -40,6 +40,7 @@ mod listen;
 mod operate;
 mod outcome;
 mod pgspot;
+mod pooler;
 mod preview;
 mod reader;
 mod readme;

@@ -8,6 +8,7 @@ pub mod certificates;
 pub mod cluster;
 pub mod database;
 pub mod fault;
+pub mod pooler;
 pub mod process;
 pub mod receiver;
 pub mod relay;

@@ -18,11 +18,18 @@ use crate::dsn::{Dsn, Mode, Server, Wanted};
 /// For one server, when there are others to try.
 const ONE_OF_MANY: Duration = Duration::from_secs(2);
 
+/// The channel on which a session is tried out; what comes on any other wakes the relay.
+pub(super) const PROBE: &str = "webhook_probe";
+
 /// An open connection and the task that drives it, which ends with it.
 #[derive(Debug)]
 pub(super) struct Line {
     pub(super) client: Client,
+    /// Somebody rang.
     pub(super) rings: Arc<Notify>,
+    /// Our own token came back.
+    pub(super) echo: Arc<Notify>,
+    pub(super) token: u64,
     driver: JoinHandle<()>,
 }
 
@@ -77,16 +84,19 @@ impl Line {
         config.ssl_mode(mode);
         let tls = MakeRustlsConnect::new(dsn.encryption.settings.clone());
         let (client, mut connection) = config.connect(tls).await?;
-        let rings = Arc::new(Notify::new());
-        let bell = rings.clone();
+        let token: u64 = rand::random();
+        let (rings, echo) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (bell, echoed, awaited) = (rings.clone(), echo.clone(), token.to_string());
         let driver = tokio::spawn(async move {
             while let Some(Ok(message)) = poll_fn(|cx| connection.poll_message(cx)).await {
-                if matches!(message, AsyncMessage::Notification(_)) {
-                    bell.notify_one();
+                match message {
+                    AsyncMessage::Notification(heard) if heard.channel() != PROBE => bell.notify_one(),
+                    AsyncMessage::Notification(heard) if heard.payload() == awaited => echoed.notify_one(),
+                    _ => {}
                 }
             }
         });
-        Ok(Self { client, rings, driver })
+        Ok(Self { client, rings, echo, token, driver })
     }
 
     /// Asks the server whether it is what is wanted.
