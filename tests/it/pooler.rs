@@ -151,3 +151,20 @@ async fn a_pooler_in_session_mode_is_like_none() {
     assert!(said.contains("slow     notifications do not arrive"), "{said}");
     assert!(!said.contains("PROBLEM"), "{said}");
 }
+
+#[tokio::test]
+async fn the_pooler_goes_away_and_comes_back() {
+    let db = Database::new().await;
+    let pooler = Pooler::start(db.cluster(), "transaction", 3).await;
+    let receiver = Receiver::start();
+    let relay = Relay::start(&pooler.url(db.name())).await;
+    db.webhook(&receiver.url("/hook"), "").await;
+    emit(&db, 5).await;
+    db.until(DELIVERED, "50").await;
+    pooler.stop();
+    relay.logs().wait_for("trying again").await;
+    emit(&db, 5).await;
+    pooler.resume().await;
+    db.until(DELIVERED, "100").await;
+    assert_eq!((receiver.count(), lines(&relay, WARNING)), (100, 1), "nothing twice, and said once");
+}
