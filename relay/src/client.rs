@@ -81,12 +81,7 @@ impl Client {
                     request = unsent;
                 }
                 Some(unsent) if matches!(line, Line::Own(_)) && used => request = unsent,
-                _ if line.is_doubted() => {
-                    return Err(Failure::Tls(
-                        "the receiver asks for a client certificate: see client_cert".to_owned(),
-                    ));
-                }
-                _ => return Err(failure(&error.cause)),
+                _ => return Err(blamed(failure(&error.cause), line.is_doubted())),
             }
         };
         let (head, body) = response.into_parts();
@@ -140,8 +135,9 @@ impl Client {
             self.pool.is_plain(origin);
             return Ok((Line::Own(Link::new(stream).await.map_err(|error| failure(&error))?), false));
         }
-        let shared = Shared::new(stream, turn).await.map_err(|error| failure(&error))?;
-        let closed = || Failure::Connect("closed by the receiver".to_owned());
+        let doubted = stream.was_asked();
+        let shared = Shared::new(stream, turn).await.map_err(|error| blamed(failure(&error), doubted))?;
+        let closed = || blamed(Failure::Connect("closed by the receiver".to_owned()), doubted);
         Ok((self.pool.share(origin, shared).map(Line::Shared).ok_or_else(closed)?, false))
     }
 }
@@ -215,6 +211,17 @@ fn push_string(text: &mut String, value: &str) {
         text.push('"');
     } else {
         text.push_str(&serde_json::Value::from(value.replace('\0', "\u{fffd}")).to_string());
+    }
+}
+
+/// A receiver that asked for a client certificate, got none, and closed the connection before it ever answered on it did
+/// so for that: by then the handshake is over for us, and the alert may be lost with the connection.
+fn blamed(failure: Failure, doubted: bool) -> Failure {
+    match failure {
+        Failure::Connect(_) if doubted => {
+            Failure::Tls("the receiver asks for a client certificate: see client_cert".to_owned())
+        }
+        other => other,
     }
 }
 

@@ -84,7 +84,9 @@ async fn a_receiver_that_asks_for_a_client_certificate() {
                 "tls_error: the relay has no client certificate of that name",
             ),
         ] {
-            let (webhook, _) = db.webhook(&receiver.url("/hook"), &format!("options => '{options}'")).await;
+            let (webhook, _) = db
+                .webhook(&receiver.url("/hook"), &format!("events => '{{user.*}}', options => '{options}'"))
+                .await;
             db.emit("user.created", "{}").await;
             let status = if expected.is_empty() { "delivered" } else { "failed" };
             db.until(&format!("SELECT status FROM webhook_deliveries('{webhook}')"), status).await;
