@@ -12,7 +12,7 @@ use hyper::Request;
 use hyper::body::{Body, Incoming};
 use hyper::header::{HOST, HeaderMap, HeaderValue, RETRY_AFTER};
 use hyper::http::uri::{PathAndQuery, Uri};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 use webhook_wire::options::StoreResponse;
 use webhook_wire::retry_after;
 use webhook_wire::target::Policy;
@@ -21,15 +21,25 @@ use crate::outcome::{Answer, Exchange, Failure};
 use crate::request::Signed;
 
 mod connect;
+mod http1;
+mod http2;
+mod line;
 mod pool;
 mod tls;
 
 use connect::Connector;
-use pool::{Link, Origin, Pool, SendError};
+use http1::Link;
+use http2::Shared;
+use line::Line;
+use pool::{Origin, Pool};
 pub use tls::Tls;
 
 /// Of an answer's body so much is read.
 const LONGEST_BODY: usize = 16 * 1024;
+/// A request that HTTP/2 says was not processed is sent again so often …
+const MOST_REFUSALS: u32 = 5;
+/// … after so long, and twice as long each time.
+const REFUSED_FOR: Duration = Duration::from_millis(20);
 /// The status decides; for the rest of the answer there is so much time.
 const BODY_TIME: Duration = Duration::from_secs(1);
 
@@ -56,27 +66,30 @@ impl Client {
     async fn carry(&self, request: Signed, deadline: Instant, store: StoreResponse) -> Exchange {
         let Signed { mut request, client_cert } = request;
         let origin = address(&mut request, client_cert)?;
-        let (mut link, response) = loop {
-            let (mut link, used) = match self.pool.take(&origin).await {
-                Some(link) => (link, true),
-                None => {
-                    // On the heap, because it is large and seldom.
-                    let connecting = Box::pin(self.connector.connect(&origin));
-                    let stream = connecting.await.map_err(|error| Failure::from(&error))?;
-                    (Link::new(stream).await.map_err(|error| failure(&error))?, false)
-                }
+        let mut refusals = 0;
+        let (mut line, response) = loop {
+            let (mut line, used) = self.line(&origin).await?;
+            let error = match line.send(request, &origin).await {
+                Ok(response) => break (line, response),
+                Err(error) => error,
             };
-            match link.send(request).await {
-                Ok(response) => break (link, response),
-                // Closed while it waited: nothing was written, so nothing is sent twice.
-                Err(SendError { unsent: Some(unsent), .. }) if used => request = unsent,
-                Err(SendError { cause, .. }) => return Err(failure(&cause)),
+            // Nothing was done with it, so nothing is done twice: closed while it waited, or refused.
+            match error.unsent {
+                Some(unsent) if matches!(line, Line::Shared(_)) && refusals < MOST_REFUSALS => {
+                    sleep(REFUSED_FOR * (1 << refusals)).await;
+                    refusals += 1;
+                    request = unsent;
+                }
+                Some(unsent) if matches!(line, Line::Own(_)) && used => request = unsent,
+                _ => return Err(blamed(failure(&error.cause), line.is_doubted())),
             }
         };
         let (head, body) = response.into_parts();
         let until = deadline.min(Instant::now() + BODY_TIME);
-        let (body, ended) = link.drive(beginning(body, until)).await;
-        if ended {
+        let (body, ended) = line.drive(beginning(body, until)).await;
+        if let Line::Own(link) = line
+            && ended
+        {
             self.pool.put(origin, link).await;
         }
         Ok(Answer {
@@ -85,6 +98,47 @@ impl Client {
             headers: (store != StoreResponse::None).then(|| as_json(&head.headers)),
             body: (store == StoreResponse::Body && !body.is_empty()).then_some(body),
         })
+    }
+
+    /// A connection to that origin, and whether it was used before.
+    async fn line(&self, origin: &Origin) -> Result<(Line, bool), Failure> {
+        if let Some(line) = self.pool.take(origin).await {
+            return Ok((line, true));
+        }
+        // A host that may speak HTTP/2 is connected to once, while others wait for what comes of it.
+        let asked = Instant::now();
+        let mut turn = match self.pool.turn(origin) {
+            Some(turn) => Some(turn.lock_owned().await),
+            None => None,
+        };
+        if let Some(last) = &turn {
+            if let Some(line) = self.pool.take(origin).await {
+                return Ok((line, true));
+            }
+            match &**last {
+                Some((at, failure)) if *at > asked => return Err(failure.clone()),
+                _ => turn = turn.filter(|_| self.pool.turn(origin).is_some()),
+            }
+        }
+        // On the heap, because it is large and seldom.
+        let stream = match Box::pin(self.connector.connect(origin)).await {
+            Ok(stream) => stream,
+            Err(error) => {
+                let failure = Failure::from(&error);
+                if let Some(turn) = &mut turn {
+                    **turn = Some((Instant::now(), failure.clone()));
+                }
+                return Err(failure);
+            }
+        };
+        if !stream.speaks_http2() {
+            self.pool.is_plain(origin);
+            return Ok((Line::Own(Link::new(stream).await.map_err(|error| failure(&error))?), false));
+        }
+        let doubted = stream.was_asked();
+        let shared = Shared::new(stream, turn).await.map_err(|error| blamed(failure(&error), doubted))?;
+        let closed = || blamed(Failure::Connect("closed by the receiver".to_owned()), doubted);
+        Ok((self.pool.share(origin, shared).map(Line::Shared).ok_or_else(closed)?, false))
     }
 }
 
@@ -160,6 +214,17 @@ fn push_string(text: &mut String, value: &str) {
     }
 }
 
+/// A receiver that asked for a client certificate, got none, and closed the connection before it ever answered on it did
+/// so for that: by then the handshake is over for us, and the alert may be lost with the connection.
+fn blamed(failure: Failure, doubted: bool) -> Failure {
+    match failure {
+        Failure::Connect(_) if doubted => {
+            Failure::Tls("the receiver asks for a client certificate: see client_cert".to_owned())
+        }
+        other => other,
+    }
+}
+
 /// What an error of a connection that stood means. Never holds the URL.
 fn failure(error: &hyper::Error) -> Failure {
     if error.is_parse() || error.is_parse_status() {
@@ -167,6 +232,15 @@ fn failure(error: &hyper::Error) -> Failure {
     }
     if error.is_incomplete_message() {
         return Failure::Connect("closed before the answer was complete".to_owned());
+    }
+    if let Some(error) = http2::reason(error).filter(|error| !error.is_io()) {
+        return match error.is_remote() {
+            true => Failure::Connect(format!(
+                "ended by the receiver: {}",
+                error.reason().unwrap_or(h2::Reason::NO_ERROR)
+            )),
+            false => Failure::BadResponse(error.to_string()),
+        };
     }
     let io = error.source().and_then(|source| source.downcast_ref::<std::io::Error>());
     Failure::Connect(io.map_or_else(|| "closed by the receiver".to_owned(), |error| error.kind().to_string()))

@@ -9,6 +9,8 @@ use clap::builder::FalseyValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use webhook_wire::target::{Allow, Policy};
 
+use crate::dsn::{Dsn, DsnError};
+
 /// Delivers the events of pg_webhook to the webhooks that want them.
 #[derive(Debug, Parser)]
 #[command(name = "webhook-relay", version)]
@@ -32,7 +34,7 @@ pub enum Command {
 /// Where the database is.
 #[derive(Debug, Clone, Args)]
 pub struct Database {
-    /// postgresql://user@host:port/database, or key=value pairs
+    /// postgresql://user@host:port/database?sslmode=verify-full&sslrootcert=FILE, or key=value pairs; as libpq reads it, several hosts included
     #[arg(long, env = "WEBHOOK_RELAY_DATABASE_URL", hide_env_values = true, value_name = "URL")]
     database_url: Option<Hidden>,
     /// A file that holds the database URL; read again at every connection, so that passwords can change
@@ -178,8 +180,8 @@ pub enum ConfigError {
         /// Why.
         source: std::io::Error,
     },
-    /// The database URL does not parse. Says nothing of its text, which may hold a password.
-    DatabaseUrl,
+    /// The database URL cannot be used.
+    DatabaseUrl(DsnError),
     /// The log level does not parse.
     LogLevel(String),
     /// A certificate file cannot be used.
@@ -202,9 +204,7 @@ impl fmt::Display for ConfigError {
                 f.write_str("give --database-url or --database-url-file (or WEBHOOK_RELAY_DATABASE_URL)")
             }
             Self::File { path, source } => write!(f, "--database-url-file {}: {source}", path.display()),
-            Self::DatabaseUrl => {
-                f.write_str("--database-url is not of the form postgresql://user@host:port/database")
-            }
+            Self::DatabaseUrl(error) => write!(f, "--database-url: {error}"),
             Self::LogLevel(text) => write!(f, "--log {text}: not a log level"),
             Self::Certificate { flag, path, reason } => write!(f, "{flag} {}: {reason}", path.display()),
             Self::Secret(error) => write!(f, "--secret: {error}"),
@@ -216,17 +216,14 @@ impl std::error::Error for ConfigError {}
 
 impl Database {
     /// The connection's settings, read afresh.
-    pub fn load(&self) -> Result<tokio_postgres::Config, ConfigError> {
+    pub fn load(&self) -> Result<Dsn, ConfigError> {
         let text = match (&self.database_url, &self.database_url_file) {
             (Some(url), _) => url.expose().to_owned(),
             (None, Some(path)) => std::fs::read_to_string(path)
                 .map_err(|source| ConfigError::File { path: path.clone(), source })?,
             (None, None) => return Err(ConfigError::NoDatabase),
         };
-        let mut config: tokio_postgres::Config = text.trim().parse().map_err(|_| ConfigError::DatabaseUrl)?;
-        config.application_name("webhook-relay");
-        config.keepalives_idle(Duration::from_secs(10));
-        Ok(config)
+        Dsn::parse(text.trim()).map_err(ConfigError::DatabaseUrl)
     }
 }
 

@@ -8,9 +8,10 @@ use tokio::time::Instant;
 use crate::config::{Database, Run};
 use crate::event::Budget;
 use crate::metrics::Metrics;
+use crate::store::KnownWay;
 
 /// Silence of the database that makes the leader stop sending what it read: well within a lease.
-const TRUST: Duration = Duration::from_secs(10);
+pub const TRUST: Duration = Duration::from_secs(10);
 
 /// What all parts of one running relay know.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub struct Context {
     pub metrics: Metrics,
     /// The leader's session.
     pub pulse: Pulse,
+    /// How sessions reach Postgres.
+    pub way: KnownWay,
 }
 
 impl Context {
@@ -41,6 +44,7 @@ impl Context {
             budget: Budget::default(),
             metrics: Metrics::default(),
             pulse: Pulse::default(),
+            way: KnownWay::default(),
         }
     }
 

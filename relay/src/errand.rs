@@ -121,7 +121,7 @@ pub async fn runner(
 async fn session<'a>(context: &Context, place: &'a mut Option<Session>) -> Result<&'a Session, StoreError> {
     if place.as_ref().is_none_or(Session::is_closed) {
         let config = context.database().load().map_err(|error| StoreError::Lost(error.to_string()))?;
-        *place = Some(Session::connect(&config).await?);
+        *place = Some(Session::connect(&config, context.way.get()).await?);
     }
     place.as_ref().ok_or(StoreError::Timeout)
 }
@@ -164,7 +164,7 @@ async fn tell(context: &Context, place: &mut Option<Session>, notice: &Notice) {
 pub async fn maintain(context: Arc<Context>) {
     let work = async {
         let config = context.database().load().map_err(|error| StoreError::Lost(error.to_string()))?;
-        Session::connect(&config).await?.maintain().await
+        Session::connect(&config, context.way.get()).await?.maintain().await
     };
     match work.await {
         Ok(Some(done)) if !done.is_empty() => tracing::info!(done, "maintenance"),

@@ -1,6 +1,7 @@
 //! The main session: greeting, leadership, reading, and sleeping until there is something to read.
 //!
-//! Leadership, LISTEN and reading live on one connection on purpose: when it is gone, all three are.
+//! Leadership, LISTEN and reading live on one connection on purpose: when it is gone, all three are. Behind a pooler that lends
+//! connections for one transaction each there is no LISTEN, and the lead is a lease.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,14 +10,16 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::config::ConfigError;
-use crate::context::Context;
+use crate::context::{Context, TRUST};
 use crate::error::Error;
 use crate::matching::Registry;
 use crate::read::Chunk;
-use crate::store::{Lead, Session, StoreError};
+use crate::store::{Lead, Session, StoreError, Way};
 
-/// A notification to ourselves must come back within this.
-const SELF_TEST: Duration = Duration::from_secs(2);
+/// How long a lease of the lead lasts: longer than a relay that could not renew it goes on sending.
+const LEASE: Duration = TRUST.saturating_add(Duration::from_secs(5));
+/// It is renewed this often.
+const RENEW: Duration = Duration::from_secs(2);
 /// While away or not wanted, one line in the log this often.
 const GRUMBLE: Duration = Duration::from_secs(5);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
@@ -27,6 +30,7 @@ const RELOAD: Duration = Duration::from_secs(600);
 /// … or this often while secrets are being rotated: a secret's grace ends without a change.
 const RELOAD_ROTATING: Duration = Duration::from_secs(60);
 
+mod lease;
 mod term;
 
 /// What the main session tells the dispatcher.
@@ -99,6 +103,10 @@ pub struct Leader {
     reload: Instant,
     terms: u64,
     refreshed: u64,
+    /// When the lease was last asked for and granted.
+    leased: Instant,
+    /// It was said that notifications do not arrive.
+    told_deaf: bool,
     grumbled: Option<Instant>,
 }
 
@@ -114,6 +122,8 @@ impl Leader {
             reload: Instant::now(),
             terms: 0,
             refreshed: 0,
+            leased: Instant::now(),
+            told_deaf: false,
             grumbled: None,
         }
     }
@@ -167,9 +177,10 @@ impl Leader {
     /// One connection from greeting to its end.
     async fn session(&mut self) -> Result<(), End> {
         let config = self.context.database().load().map_err(End::Config)?;
-        let session = Session::connect(&config).await?;
+        let session = Session::explore(&config).await?;
+        self.context.way.set(session.way());
         self.greet(&session).await?;
-        self.listen(&session).await?;
+        self.tell_way(session.way());
         self.config = None;
         self.refresh(&session).await?;
         self.context.pulse.set_connected(true);
@@ -178,8 +189,9 @@ impl Leader {
                 return Err(End::Stopped);
             }
             let asked = Instant::now();
-            match session.lead(&self.context.instance).await? {
+            match session.lead(&self.context.instance, LEASE).await? {
                 Some(lead) => {
+                    self.leased = asked;
                     self.context.pulse.beat(asked);
                     self.terms += 1;
                     let term = self.terms;
@@ -188,7 +200,7 @@ impl Leader {
                     let end = self.term(&session, term, lead).await;
                     self.tell(News::Deposed { term })?;
                     end?;
-                    session.resign().await?;
+                    session.resign(&self.context.instance).await?;
                     tracing::info!(term, "this relay does not lead any more");
                 }
                 None => self.follow(&session).await?,
@@ -219,22 +231,18 @@ impl Leader {
         }
     }
 
-    /// Listens, and tries it out: a connection pooler may swallow notifications. Without them polling has to do.
-    async fn listen(&self, session: &Session) -> Result<(), End> {
-        if let Err(error) = session.listen().await {
-            if session.is_closed() {
-                return Err(error.into());
-            }
-            tracing::warn!(%error, "notifications cannot be listened to");
-        }
-        session.ring().await?;
-        if timeout(SELF_TEST, session.rings().notified()).await.is_err() {
+    /// Says once what a pooler costs.
+    fn tell_way(&mut self, way: Way) {
+        if way == Way::Lent && !self.told_deaf {
             tracing::warn!(
-                "notifications do not arrive (is there a connection pooler in between?); polling every {:?} instead",
-                self.context.config.poll_interval
+                "notifications do not arrive: there seems to be a connection pooler in transaction mode in between. \
+                 Events are polled for every {:?}, and another relay takes over {:?} after this one dies; \
+                 a direct connection, or a pooler in session mode, is faster",
+                self.context.config.poll_interval,
+                LEASE
             );
         }
-        Ok(())
+        self.told_deaf = way == Way::Lent;
     }
 
     /// Loads webhooks that changed and hands the registry on.
@@ -243,7 +251,7 @@ impl Leader {
         self.refreshed = self.lines.orders.borrow().refresh;
         let fresh = self.config.is_none() || asked >= self.reload;
         let webhooks = session.webhooks(self.config.as_deref().filter(|_| !fresh)).await?;
-        self.context.pulse.beat(asked);
+        self.proved(session, asked);
         self.config = Some(webhooks.config);
         if fresh || !webhooks.rows.is_empty() {
             for (webhook, error) in Arc::make_mut(&mut self.registry).apply(webhooks.rows, fresh) {

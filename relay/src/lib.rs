@@ -9,7 +9,9 @@
 #![forbid(unsafe_code)]
 
 // Words and pure decisions.
+pub mod certificates;
 pub mod config;
+pub mod dsn;
 pub mod ledger;
 pub mod outcome;
 pub mod wake;

@@ -156,7 +156,7 @@ async fn write(
         Some(session) => session,
         None => {
             let config = context.database().load().map_err(|error| StoreError::Lost(error.to_string()))?;
-            Session::connect(&config).await?
+            Session::connect(&config, context.way.get()).await?
         }
     };
     let mut result = Ok(None);

@@ -2,27 +2,35 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::task::JoinHandle;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{FromSql, ToSql, Type, accepts};
-use tokio_postgres::{AsyncMessage, Client, Config, NoTls, Row, Statement};
+use tokio_postgres::{Row, Statement};
 
+use crate::dsn::Dsn;
+
+mod argument;
 mod claim;
+mod connect;
 mod hello;
 mod notice;
 mod outbox;
 mod record;
+mod way;
+
+use argument::Argument;
+use connect::Line;
 
 pub use claim::{Claimed, ClaimedRow, Wanted};
 pub use hello::{Beat, Hello};
 pub use outbox::{Lead, Page, PageRow, Webhooks};
 pub use record::{Columns, Cursor};
+pub use way::{KnownWay, Way};
 
 /// For calls on which others wait.
 pub const SHORT: Duration = Duration::from_secs(5);
@@ -96,8 +104,9 @@ impl From<tokio_postgres::Error> for StoreError {
             Self::Busy(message)
         } else {
             match code.code().get(..2) {
-                // Connection, shutdown, resources, startup and authentication, stale plans.
-                Some("08" | "57" | "53" | "58" | "28" | "3D" | "0A" | "25") => Self::Lost(message),
+                // Connection, shutdown, resources, startup and authentication, stale plans, lost statements.
+                Some("08" | "57" | "53" | "58" | "28" | "3D" | "0A" | "25" | "26") => Self::Lost(message),
+                _ if *code == SqlState::DUPLICATE_PSTATEMENT => Self::Lost(message),
                 _ => Self::Refused { code: code.code().to_owned(), message },
             }
         }
@@ -107,85 +116,77 @@ impl From<tokio_postgres::Error> for StoreError {
 /// One connection. Dropping it closes the socket at once, whatever is under way.
 #[derive(Debug)]
 pub struct Session {
-    client: Client,
+    line: Line,
+    way: Way,
     statements: Mutex<HashMap<&'static str, Statement>>,
-    driver: JoinHandle<()>,
-    rings: Arc<Notify>,
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        self.driver.abort();
-    }
 }
 
 impl Session {
-    /// Connects, with settings of our own in place of what role and database may have set.
-    pub async fn connect(config: &Config) -> Result<Self, StoreError> {
-        within(SHORT, async {
-            let (client, mut connection) = config.connect(NoTls).await?;
-            let rings = Arc::new(Notify::new());
-            let bell = rings.clone();
-            let driver = tokio::spawn(async move {
-                while let Some(Ok(message)) = poll_fn(|cx| connection.poll_message(cx)).await {
-                    if matches!(message, AsyncMessage::Notification(_)) {
-                        bell.notify_one();
-                    }
-                }
-            });
-            let session = Self { client, statements: Mutex::default(), driver, rings };
-            session
-                .client
-                .batch_execute(
-                    "SET statement_timeout = 0; SET lock_timeout = '2s'; SET idle_in_transaction_session_timeout = 0; SET jit = off",
-                )
-                .await?;
-            Ok(session)
-        })
-        .await
+    /// Connects as [`Session::explore`] has found out that one can.
+    pub async fn connect(dsn: &Dsn, way: Way) -> Result<Self, StoreError> {
+        let mut session = Self::over(Line::open(dsn).await?);
+        if way == Way::Own {
+            session.make_own().await?;
+        }
+        Ok(session)
+    }
+
+    fn over(line: Line) -> Self {
+        Self { line, way: Way::Lent, statements: Mutex::default() }
+    }
+
+    /// Whether its server process is ours.
+    #[must_use]
+    pub fn way(&self) -> Way {
+        self.way
     }
 
     /// Rings when a notification came; one that came while nobody waited is kept.
     #[must_use]
     pub fn rings(&self) -> &Notify {
-        &self.rings
+        &self.line.rings
     }
 
     /// True when the connection is known to be gone.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.client.is_closed()
+        self.line.client.is_closed()
     }
 
     async fn rows(
         &self,
         limit: Duration,
         sql: &'static str,
-        values: &[&(dyn ToSql + Sync)],
+        arguments: &[&dyn Argument],
     ) -> Result<Vec<Row>, StoreError> {
-        within(limit, async {
-            let known = self.statements.lock().unwrap_or_else(PoisonError::into_inner).get(sql).cloned();
-            let statement = match known {
-                Some(statement) => statement,
-                None => {
-                    let statement = self.client.prepare(sql).await?;
-                    let mut statements = self.statements.lock().unwrap_or_else(PoisonError::into_inner);
-                    statements.insert(sql, statement.clone());
-                    statement
-                }
-            };
-            Ok(self.client.query(&statement, values).await?)
-        })
-        .await
+        match self.way {
+            Way::Own => within(limit, self.own_rows(sql, arguments)).await,
+            Way::Lent => within(limit, self.lent_rows(sql, arguments)).await,
+        }
+    }
+
+    async fn own_rows(&self, sql: &'static str, arguments: &[&dyn Argument]) -> Result<Vec<Row>, StoreError> {
+        let known = self.statements.lock().unwrap_or_else(PoisonError::into_inner).get(sql).cloned();
+        let statement = match known {
+            Some(statement) => statement,
+            None => {
+                let statement = self.line.client.prepare(sql).await?;
+                let mut statements = self.statements.lock().unwrap_or_else(PoisonError::into_inner);
+                statements.insert(sql, statement.clone());
+                statement
+            }
+        };
+        let values: Vec<&(dyn ToSql + Sync)> = arguments.iter().map(|one| *one as _).collect();
+        Ok(self.line.client.query(&statement, &values).await?)
     }
 
     async fn row(
         &self,
         limit: Duration,
         sql: &'static str,
-        values: &[&(dyn ToSql + Sync)],
+        arguments: &[&dyn Argument],
     ) -> Result<Row, StoreError> {
-        let rows = self.rows(limit, sql, values).await?;
+        let rows = self.rows(limit, sql, arguments).await?;
         rows.into_iter().next().ok_or_else(|| unexpected("a verb returned no row"))
     }
 }

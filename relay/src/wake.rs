@@ -75,13 +75,21 @@ pub struct Wakefulness {
     mode: Mode,
     poll: Duration,
     rung: bool,
+    /// No ring is ever heard.
+    deaf: bool,
 }
 
 impl Wakefulness {
     /// Of a new leader; asleep it will look every `poll`.
     #[must_use]
     pub fn new(poll: Duration) -> Self {
-        Self { mode: Mode::Unknown, poll, rung: true }
+        Self { mode: Mode::Unknown, poll, rung: true, deaf: false }
+    }
+
+    /// One that hears no rings: it only polls, every `poll` when there is little to read.
+    #[must_use]
+    pub fn deaf(poll: Duration) -> Self {
+        Self { deaf: true, ..Self::new(poll) }
     }
 
     /// The bell was switched on, or it was asked again who is committing: `committing` tells.
@@ -115,10 +123,14 @@ impl Wakefulness {
             Mode::Polling { transactions, since } => {
                 *transactions += found.transactions;
                 if now.saturating_duration_since(*since) >= WINDOW {
-                    if *transactions < FEW && !found.full {
+                    let few = *transactions < FEW && !found.full;
+                    if few && !self.deaf {
                         return Step::Arm;
                     }
                     (*transactions, *since) = (0, now);
+                    if few {
+                        return Step::Sleep(self.poll);
+                    }
                 }
                 match found.full {
                     true => Step::Read,
@@ -204,6 +216,25 @@ mod tests {
         {
             assert_eq!(pause(transactions), Step::Pause { least: millis(least), most: millis(most) });
         }
+    }
+
+    #[test]
+    fn deaf_it_never_switches_the_bell_on() {
+        let mut now = Instant::now();
+        let mut wake = Wakefulness::deaf(POLL);
+        assert_eq!(wake.after_read(found(0), now), Step::Disarm);
+        wake.disarmed(now);
+        assert_eq!(wake.after_read(found(0), now), PAUSE);
+        now += WINDOW;
+        assert_eq!(wake.after_read(found(0), now), Step::Sleep(POLL));
+        now += POLL;
+        wake.woke(false);
+        assert_eq!(wake.after_read(found(FEW), now), PAUSE, "much to read");
+        assert_eq!(wake.after_read(Found { transactions: 500, full: true }, now), Step::Read);
+        now += WINDOW;
+        assert_eq!(wake.after_read(found(1), now), PAUSE);
+        now += WINDOW;
+        assert_eq!(wake.after_read(found(1), now), Step::Sleep(POLL));
     }
 
     #[test]

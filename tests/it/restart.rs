@@ -11,7 +11,7 @@ use webhook_tests::session::Session;
 use webhook_tests::until::until;
 
 /// Emits until the server goes away; returns the ids of the events whose commit was acknowledged.
-async fn emit_until_cut(session: Session) -> Vec<String> {
+pub async fn emit_until_cut(session: Session) -> Vec<String> {
     let mut acknowledged = Vec::new();
     while let Ok(rows) = session.try_rows("SELECT webhook_emit('user.created', '{}')").await {
         acknowledged.push(rows[0][0].clone());

@@ -53,23 +53,44 @@ impl Cluster {
     /// # Panics
     /// If it does not start; its log is at [`Cluster::log`].
     pub async fn start(settings: &[&str]) -> Self {
-        let stage = Stage::get().await;
+        let cluster = Self::empty(settings).await;
+        cluster.initdb();
+        cluster.resume().await;
+        cluster
+    }
+
+    /// A streaming standby of this one, running, without which nothing is committed here from now on.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub async fn synchronous_standby(&self) -> Self {
+        let standby = Self::empty(&[]).await;
+        let mut backup = self.program("pg_basebackup");
+        backup.args(["--write-recovery-conf", "--checkpoint=fast", "--no-sync", "-D"]).arg(standby.data());
+        let output = backup.output().expect("start pg_basebackup");
+        assert!(output.status.success(), "no base backup: {}", String::from_utf8_lossy(&output.stderr));
+        standby.resume().await;
+        let session = self.connect("postgres").await;
+        session.run("ALTER SYSTEM SET synchronous_standby_names = '*'").await;
+        session.run("SELECT pg_reload_conf()").await;
+        session.until("SELECT sync_state FROM pg_stat_replication", "sync").await;
+        standby
+    }
+
+    async fn empty(settings: &[&str]) -> Self {
         let folder = run::subfolder("pg");
-        if let Some((uid, gid)) = postgres() {
+        if let Some((uid, gid)) = owner() {
             chown(&folder, Some(uid), Some(gid)).expect("give the folder to postgres");
         }
-        let cluster = Self {
-            stage,
+        Self {
+            stage: Stage::get().await,
             port: free_port(),
             settings: settings.iter().map(ToString::to_string).collect(),
             server: Mutex::default(),
             template: OnceCell::new(),
             days_ahead: AtomicU32::new(0),
             folder,
-        };
-        cluster.initdb();
-        cluster.resume().await;
-        cluster
+        }
     }
 
     /// Starts it again after [`Cluster::stop`], and returns once it accepts connections.
@@ -176,7 +197,7 @@ impl Cluster {
         command.env("PGUSER", "postgres").env("LC_ALL", "C.UTF-8");
         // An error of the extension would carry one as its DETAIL.
         command.env_remove("RUST_BACKTRACE");
-        if let Some((uid, gid)) = postgres() {
+        if let Some((uid, gid)) = owner() {
             command.uid(uid).gid(gid);
         }
         command
@@ -227,7 +248,7 @@ impl Cluster {
 }
 
 /// The user that Postgres must run as when we are root, which it refuses to be.
-fn postgres() -> Option<(u32, u32)> {
+pub(crate) fn owner() -> Option<(u32, u32)> {
     if run::uid() != 0 {
         return None;
     }

@@ -80,6 +80,8 @@ impl Drop for Database<'_> {
     fn drop(&mut self) {
         // Room on the disk for a run of many tests; a server that is down takes its databases with it anyway.
         let mut dropdb = self.cluster.program("dropdb");
+        // A standby may be gone already.
+        dropdb.env("PGOPTIONS", "-c synchronous_commit=local");
         let _ = dropdb.args(["--force", "--if-exists", &self.name]).stderr(Stdio::null()).status();
     }
 }

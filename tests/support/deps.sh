@@ -23,6 +23,7 @@ case " $* " in *" test "*)
   need nodejs command -v node
   need npm command -v npm
   need libfaketime test -e /usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1
+  need pgbouncer test -x /usr/sbin/pgbouncer
   ;;
 esac
 [ -n "$missing" ] || exit 0
@@ -35,13 +36,27 @@ echo "Installing Debian packages:$missing"
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq
 config=/etc/postgresql-common/createcluster.conf
+policy=/usr/sbin/policy-rc.d
+cleanup() {
+  [ ! -e "$config.pg_webhook" ] || mv "$config.pg_webhook" "$config"
+  [ ! -e "$policy.pg_webhook" ] || rm "$policy" "$policy.pg_webhook"
+}
+trap cleanup EXIT
+case $missing in *" pgbouncer"*)
+  # The package would start a service of the machine's own, which nobody asked for.
+  if [ ! -e "$policy" ]; then
+    touch "$policy.pg_webhook"
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod +x "$policy"
+  fi
+  ;;
+esac
 case $missing in *" postgresql-$major"*)
   # The package would create and start a cluster "main" of the machine's own, which nobody asked for.
   if [ ! -e "$config" ]; then
     apt-get install -y -qq --no-install-recommends postgresql-common
     cp -p "$config" "$config.pg_webhook"
     echo 'create_main_cluster = false' >>"$config"
-    trap 'mv "$config.pg_webhook" "$config"' EXIT
   fi
   ;;
 esac

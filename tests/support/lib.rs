@@ -4,10 +4,12 @@
 //! Whatever it starts lives in one folder and is ended with the process that started it, also after a panic,
 //! Ctrl-C or `kill -9` (see [`run`]). It panics with a plain sentence where a step of a test cannot go on.
 
+pub mod certificates;
 pub mod clock;
 pub mod cluster;
 pub mod database;
 pub mod fault;
+pub mod pooler;
 pub mod process;
 pub mod receiver;
 pub mod relay;

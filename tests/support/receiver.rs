@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime};
 
@@ -13,15 +14,19 @@ use hyper::body::Incoming;
 use hyper::header::HeaderMap;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
+use tokio_rustls::TlsAcceptor;
 
 pub use reply::{Gate, Reply};
+pub use secured::Secured;
 
 use crate::until::PATIENCE;
 
 mod reply;
+mod secured;
 
 /// A request as it arrived.
 #[derive(Clone, Debug)]
@@ -36,6 +41,8 @@ pub struct Request {
     pub headers: HeaderMap,
     /// The body's bytes.
     pub body: Bytes,
+    /// `HTTP/1.1` or `HTTP/2.0`.
+    pub version: hyper::Version,
     /// When the last byte had come.
     pub at: Instant,
     /// The same by the clock of the machine.
@@ -61,6 +68,7 @@ impl Request {
 #[derive(Debug)]
 pub struct Receiver {
     address: SocketAddr,
+    secure: bool,
     state: Arc<State>,
     _stop: oneshot::Sender<Infallible>,
 }
@@ -72,6 +80,7 @@ struct State {
     /// How many requests came to each path.
     arrived: watch::Sender<HashMap<String, usize>>,
     answers: Mutex<HashMap<String, Vec<Reply>>>,
+    connections: AtomicUsize,
 }
 
 impl Receiver {
@@ -80,36 +89,43 @@ impl Receiver {
     /// # Panics
     /// If there is no port.
     pub fn start() -> Self {
-        Self::serving(Some(Mutex::default()))
+        Self::serving(Some(Mutex::default()), None)
+    }
+
+    /// [`Receiver::start`] behind TLS.
+    pub fn secure(tls: Secured) -> Self {
+        Self::serving(Some(Mutex::default()), Some(tls.acceptor()))
     }
 
     /// [`Receiver::start`] that counts the requests and keeps none: for hundreds of thousands.
     pub fn counting() -> Self {
-        Self::serving(None)
+        Self::serving(None, None)
     }
 
-    fn serving(journal: Option<Mutex<Vec<Request>>>) -> Self {
+    fn serving(journal: Option<Mutex<Vec<Request>>>, tls: Option<TlsAcceptor>) -> Self {
         let state = Arc::new(State {
             journal,
             arrived: watch::Sender::new(HashMap::new()),
             answers: Mutex::default(),
+            connections: AtomicUsize::new(0),
         });
         let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("bind a port");
         listener.set_nonblocking(true).expect("set the listener up");
         let address = listener.local_addr().expect("it has an address");
         let (stop, stopped) = oneshot::channel();
         let shared = Arc::clone(&state);
+        let secure = tls.is_some();
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.expect("start the receiver's runtime").block_on(async {
                 let listener = TcpListener::from_std(listener).expect("listen");
                 tokio::select! {
-                    () = serve(listener, shared) => {}
+                    () = serve(listener, tls, shared) => {}
                     _ = stopped => {}
                 }
             });
         });
-        Self { address, state, _stop: stop }
+        Self { address, secure, state, _stop: stop }
     }
 
     /// The address, `127.0.0.1:<port>`.
@@ -119,7 +135,8 @@ impl Receiver {
 
     /// The URL of a path, such as `/hook`.
     pub fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
+        let scheme = if self.secure { "https" } else { "http" };
+        format!("{scheme}://{}{path}", self.address)
     }
 
     /// Says how requests to `path` are answered: one reply each, the last one for ever.
@@ -141,6 +158,11 @@ impl Receiver {
     /// The requests to `path` so far.
     pub fn requests_to(&self, path: &str) -> Vec<Request> {
         self.requests().into_iter().filter(|request| request.path == path).collect()
+    }
+
+    /// How many connections have been made so far.
+    pub fn connections(&self) -> usize {
+        self.state.connections.load(Ordering::Relaxed)
     }
 
     /// How many requests have arrived so far.
@@ -175,13 +197,22 @@ impl Receiver {
     }
 }
 
-async fn serve(listener: TcpListener, state: Arc<State>) {
+async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, state: Arc<State>) {
     loop {
         let Ok((stream, _)) = listener.accept().await else { continue };
         let _ = stream.set_nodelay(true);
+        state.connections.fetch_add(1, Ordering::Relaxed);
         let state = Arc::clone(&state);
         let answer = service_fn(move |request| answer(request, Arc::clone(&state)));
-        tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), answer));
+        match tls.clone() {
+            None => drop(tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), answer))),
+            Some(tls) => drop(tokio::spawn(async move {
+                let Ok(stream) = tls.accept(stream).await else { return };
+                // What the client has agreed to by ALPN, seen in its first bytes.
+                let builder = auto::Builder::new(TokioExecutor::new());
+                let _ = builder.serve_connection(TokioIo::new(stream), answer).await;
+            })),
+        }
     }
 }
 
@@ -197,6 +228,7 @@ async fn answer(
         query: head.uri.query().map(Into::into),
         headers: head.headers,
         body,
+        version: head.version,
         at: Instant::now(),
         clock: SystemTime::now(),
     };

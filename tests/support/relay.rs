@@ -64,6 +64,16 @@ impl Relay {
         Self { process: Mutex::new(process), address, logs }
     }
 
+    /// What `webhook-relay check` prints of a database.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    pub async fn check(url: &str) -> String {
+        let mut command = tokio::process::Command::new(&Stage::get().await.relay);
+        let output = command.args(["check", "--database-url", url]).output().await.expect("start the relay");
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+    }
+
     /// Where `/healthz`, `/readyz` and `/metrics` are.
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)

@@ -18,7 +18,7 @@ use tokio_rustls::client::TlsStream;
 use webhook_wire::target::{Blocked, Policy};
 
 use super::pool::Origin;
-use super::tls::Tls;
+use super::tls::{Tls, noticing};
 use crate::outcome::Failure;
 
 const RESOLVE_TIME: Duration = Duration::from_secs(2);
@@ -95,8 +95,9 @@ impl Connector {
         }
         let name = ServerName::try_from(host.to_owned()).map_err(|_| ConnectError::Name)?;
         let tls = self.tls.connector(origin.client_cert.as_deref()).ok_or(ConnectError::ClientCert)?;
-        let stream = tls.connect(name, stream).await.map_err(ConnectError::Tls)?;
-        Ok(Stream::Tls(Box::new(stream)))
+        let (stream, asked) = noticing(tls.connect(name, stream)).await;
+        let stream = stream.map_err(ConnectError::Tls)?;
+        Ok(Stream::Tls(Box::new(stream), asked))
     }
 
     /// A connection from an address to itself leads to this machine, public as the address may look.
@@ -151,14 +152,29 @@ async fn dial(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
 #[derive(Debug)]
 pub(super) enum Stream {
     Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<TlsStream<TcpStream>>, bool),
+}
+
+impl Stream {
+    /// True when both sides have agreed on HTTP/2.
+    pub(super) fn speaks_http2(&self) -> bool {
+        match self {
+            Self::Plain(_) => false,
+            Self::Tls(stream, _) => stream.get_ref().1.alpn_protocol() == Some(b"h2"),
+        }
+    }
+
+    /// True when the receiver asked for a client certificate and there was none: whether it minds shows when it answers.
+    pub(super) fn was_asked(&self) -> bool {
+        matches!(self, Self::Tls(_, true))
+    }
 }
 
 impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
-            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Tls(stream, _) => Pin::new(stream).poll_read(cx, buf),
         }
     }
 }
@@ -167,28 +183,28 @@ impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
-            Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Tls(stream, _) => Pin::new(stream).poll_write(cx, buf),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream, _) => Pin::new(stream).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream, _) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 
     fn is_write_vectored(&self) -> bool {
         match self {
             Self::Plain(stream) => stream.is_write_vectored(),
-            Self::Tls(stream) => stream.is_write_vectored(),
+            Self::Tls(stream, _) => stream.is_write_vectored(),
         }
     }
 
@@ -199,7 +215,7 @@ impl AsyncWrite for Stream {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Self::Tls(stream, _) => Pin::new(stream).poll_write_vectored(cx, bufs),
         }
     }
 }

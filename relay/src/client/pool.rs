@@ -1,30 +1,21 @@
-//! Connections that wait to be used again, and requests over one of them.
-//!
-//! A connection is driven by the task whose request it carries, so an exchange costs no hand-over between tasks.
-//! While it waits in the pool nobody drives it; what happened to it meanwhile shows when it is taken out.
+//! Connections that wait to be used again, and those that several requests use at a time.
 
 use std::collections::HashMap;
-use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::Poll;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper::client::conn::http1::{Builder, Connection, SendRequest};
 use hyper::http::uri::Authority;
-use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, interval};
 
-use super::connect::Stream;
+use super::http1::Link;
+use super::http2::{Ride, Shared};
+use super::line::Line;
+use crate::outcome::Failure;
 
 /// Shorter than common receivers keep an idle connection, so that few are closed under a request.
 const IDLE: Duration = Duration::from_secs(4);
-const MOST_HEADERS: usize = 100;
-const LONGEST_HEAD: usize = 64 * 1024;
+/// So long it is remembered that a host does not speak HTTP/2.
+const REMEMBERED: Duration = Duration::from_secs(60);
 
 /// Where a connection leads, and as whom.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -37,17 +28,35 @@ pub(super) struct Origin {
     pub(super) client_cert: Option<String>,
 }
 
-/// Idle connections.
+/// The turn to connect to a host. It remembers when and why the last one failed: those who waited for it fail with it.
+pub(super) type Turn = Arc<tokio::sync::Mutex<Option<(Instant, Failure)>>>;
+
+/// The turn of the one who has it.
+pub(super) type Held = tokio::sync::OwnedMutexGuard<Option<(Instant, Failure)>>;
+
+/// Connections.
 #[derive(Debug)]
 pub(super) struct Pool {
-    idle: Mutex<Waiting>,
+    hosts: Mutex<Hosts>,
     max_idle: usize,
 }
 
 #[derive(Debug, Default)]
-struct Waiting {
-    count: usize,
-    links: HashMap<Origin, Vec<Idle>>,
+struct Hosts {
+    /// Idle connections of HTTP/1.1, all hosts' together.
+    idle: usize,
+    hosts: HashMap<Origin, Host>,
+}
+
+/// What is known of a host.
+#[derive(Debug, Default)]
+struct Host {
+    idle: Vec<Idle>,
+    shared: Vec<Arc<Shared>>,
+    /// Held by who finds out whether it speaks HTTP/2.
+    turn: Turn,
+    /// When it was last seen to speak HTTP/1.1 alone.
+    plain: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -59,35 +68,36 @@ struct Idle {
 impl Pool {
     /// A pool of at most `max_idle` connections that closes what waits for too long.
     pub(super) fn start(max_idle: usize) -> Arc<Self> {
-        let pool = Arc::new(Self { idle: Mutex::default(), max_idle });
+        let pool = Arc::new(Self { hosts: Mutex::default(), max_idle });
         let weak = Arc::downgrade(&pool);
         tokio::spawn(async move {
             let mut clock = interval(IDLE / 4);
             loop {
                 clock.tick().await;
                 let Some(pool) = weak.upgrade() else { return };
-                let mut idle = pool.idle.lock().unwrap_or_else(PoisonError::into_inner);
-                idle.links.retain(|_, links| {
-                    links.retain(|one| one.since.elapsed() < IDLE);
-                    !links.is_empty()
-                });
-                idle.count = idle.links.values().map(Vec::len).sum();
+                let mut all = pool.lock();
+                all.hosts.retain(|_, host| host.sweep());
+                all.idle = all.hosts.values().map(|host| host.idle.len()).sum();
             }
         });
         pool
     }
 
-    /// The connection that was used last, if it still stands.
-    pub(super) async fn take(&self, origin: &Origin) -> Option<Box<Link>> {
+    /// A connection that stands: one with a free seat, or the one that was used last.
+    pub(super) async fn take(&self, origin: &Origin) -> Option<Line> {
         loop {
             let mut link = {
-                let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-                let last = idle.links.get_mut(origin)?.pop()?;
-                idle.count -= 1;
+                let mut all = self.lock();
+                let host = all.hosts.get_mut(origin)?;
+                if let Some(ride) = host.shared.iter().find_map(Shared::ride) {
+                    return Some(Line::Shared(ride));
+                }
+                let last = host.idle.pop()?;
+                all.idle -= 1;
                 Some(last).filter(|one| one.since.elapsed() < IDLE)?.link
             };
             if link.is_usable().await {
-                return Some(link);
+                return Some(Line::Own(link));
             }
         }
     }
@@ -95,91 +105,58 @@ impl Pool {
     /// Keeps a connection whose last answer was read to its end.
     pub(super) async fn put(&self, origin: Origin, mut link: Box<Link>) {
         if link.is_usable().await {
-            let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-            if idle.count < self.max_idle {
-                idle.count += 1;
-                idle.links.entry(origin).or_default().push(Idle { link, since: Instant::now() });
+            let mut all = self.lock();
+            if all.idle < self.max_idle {
+                all.idle += 1;
+                all.hosts.entry(origin).or_default().idle.push(Idle { link, since: Instant::now() });
             }
         }
     }
-}
 
-/// A connection.
-#[derive(Debug)]
-pub(super) struct Link {
-    sender: SendRequest<Full<Bytes>>,
-    connection: Option<Connection<TokioIo<Stream>, Full<Bytes>>>,
-}
-
-/// A request that failed.
-#[derive(Debug)]
-pub(super) struct SendError {
-    /// Why.
-    pub(super) cause: hyper::Error,
-    /// The request, if nothing of it was written.
-    pub(super) unsent: Option<Request<Full<Bytes>>>,
-}
-
-impl Link {
-    pub(super) async fn new(stream: Stream) -> Result<Box<Self>, hyper::Error> {
-        let mut builder = Builder::new();
-        // Bodies are small: copied behind the head they go out in one piece.
-        builder.max_headers(MOST_HEADERS).max_buf_size(LONGEST_HEAD).writev(false);
-        let (sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
-        Ok(Box::new(Self { sender, connection: Some(connection) }))
-    }
-
-    /// Sends a request and waits for the head of the answer.
-    pub(super) async fn send(
-        &mut self,
-        request: Request<Full<Bytes>>,
-    ) -> Result<Response<Incoming>, SendError> {
-        let answer = self.sender.try_send_request(request);
-        drive(&mut self.connection, answer).await.map_err(|mut error| {
-            let unsent = error.take_message();
-            SendError { cause: error.into_error(), unsent }
-        })
-    }
-
-    /// Waits for something that depends on this connection.
-    pub(super) async fn drive<T>(&mut self, work: impl Future<Output = T>) -> T {
-        drive(&mut self.connection, work).await
-    }
-
-    /// True when another request can go over it now.
-    async fn is_usable(&mut self) -> bool {
-        let Self { sender, connection } = self;
-        poll_fn(|cx| {
-            poll_connection(connection, cx);
-            Poll::Ready(connection.is_some() && sender.is_ready())
-        })
-        .await
-    }
-}
-
-async fn drive<T>(
-    connection: &mut Option<Connection<TokioIo<Stream>, Full<Bytes>>>,
-    work: impl Future<Output = T>,
-) -> T {
-    let mut work = pin!(work);
-    poll_fn(|cx| {
-        if let Poll::Ready(done) = work.as_mut().poll(cx) {
-            return Poll::Ready(done);
+    /// Who is to connect next where one connection may do for many; none where each request needs its own.
+    pub(super) fn turn(&self, origin: &Origin) -> Option<Turn> {
+        if !origin.secure {
+            return None;
         }
-        poll_connection(connection, cx);
-        work.as_mut().poll(cx)
-    })
-    .await
+        let mut all = self.lock();
+        if !all.hosts.contains_key(origin) {
+            all.hosts.insert(origin.clone(), Host::default());
+        }
+        let host = all.hosts.get(origin)?;
+        host.plain.is_none().then(|| host.turn.clone())
+    }
+
+    /// Lets others use a connection too, and takes the first seat.
+    pub(super) fn share(&self, origin: &Origin, shared: Arc<Shared>) -> Option<Ride> {
+        let ride = shared.ride();
+        let mut all = self.lock();
+        let host = all.hosts.entry(origin.clone()).or_default();
+        host.plain = None;
+        host.shared.push(shared);
+        ride
+    }
+
+    /// The host does not speak HTTP/2.
+    pub(super) fn is_plain(&self, origin: &Origin) {
+        if origin.secure {
+            self.lock().hosts.entry(origin.clone()).or_default().plain = Some(Instant::now());
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Hosts> {
+        self.hosts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-fn poll_connection(
-    place: &mut Option<Connection<TokioIo<Stream>, Full<Bytes>>>,
-    cx: &mut std::task::Context<'_>,
-) {
-    if let Some(connection) = place
-        && Pin::new(connection).poll(cx).is_ready()
-    {
-        // How it ended is told to the request.
-        *place = None;
+impl Host {
+    /// Closes what waits for too long; false when there is nothing to remember.
+    fn sweep(&mut self) -> bool {
+        self.idle.retain(|one| one.since.elapsed() < IDLE);
+        let is_idle = |shared: &Arc<Shared>| shared.idle_since().is_some_and(|since| since.elapsed() >= IDLE);
+        // Requests under way hold what is dropped here.
+        self.shared.retain(|shared| !shared.is_over() && !is_idle(shared));
+        self.plain = self.plain.filter(|seen| seen.elapsed() < REMEMBERED);
+        let awaited = Arc::strong_count(&self.turn) > 1;
+        awaited || self.plain.is_some() || !self.idle.is_empty() || !self.shared.is_empty()
     }
 }

@@ -8,6 +8,8 @@ use webhook_wire::target::Allow;
 
 use super::*;
 
+mod http2;
+
 const LIMIT: Duration = Duration::from_secs(5);
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
@@ -74,6 +76,45 @@ async fn connections_are_used_again() {
         assert_eq!((answer.status, answer.body.as_deref()), (200, Some(&b"ok"[..])));
     }
     assert_eq!(connections.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn no_more_connections_wait_than_the_pool_holds() {
+    let arrived = Arc::new(tokio::sync::Semaphore::new(0));
+    let (open, opened) = tokio::sync::watch::channel(false);
+    let (closed, mut is_closed) = tokio::sync::mpsc::unbounded_channel();
+    let counter = arrived.clone();
+    let (url, connections) = receiver(move |_, mut stream| {
+        let (counter, mut opened, closed) = (counter.clone(), opened.clone(), closed.clone());
+        async move {
+            while !read_request(&mut stream).await.is_empty() {
+                counter.add_permits(1);
+                opened.wait_for(|open| *open).await.unwrap();
+                stream.write_all(OK.as_bytes()).await.unwrap();
+            }
+            let _ = closed.send(());
+        }
+    })
+    .await;
+    let client = client(&["127.0.0.1"]);
+    let one = |_| {
+        let (client, url) = (client.clone(), url.clone());
+        tokio::spawn(async move { exchange(&client, &url).await })
+    };
+    let exchanges: Vec<_> = (0..30).map(one).collect();
+    arrived.acquire_many(30).await.unwrap().forget();
+    open.send_replace(true);
+    for exchange in exchanges {
+        assert!(exchange.await.unwrap().is_ok());
+    }
+    // Thirty at a time, ten of which may stay.
+    for _ in 0..20 {
+        is_closed.recv().await.unwrap();
+    }
+    for _ in 0..10 {
+        assert!(exchange(&client, &url).await.is_ok());
+    }
+    assert_eq!(connections.load(Ordering::SeqCst), 30, "those that stayed are used");
 }
 
 #[tokio::test]
@@ -175,7 +216,7 @@ async fn one_deadline_covers_the_whole_exchange() {
     let (url, _) = receiver(|_, mut stream| async move {
         read_request(&mut stream).await;
         for byte in b"HTTP/1.1 200 OK\r\n".iter().cycle() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            sleep(Duration::from_millis(20)).await;
             if stream.write_all(&[*byte]).await.is_err() {
                 return;
             }

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{End, Leader, News};
+use super::{End, Leader, News, RENEW};
 use crate::read::{self, Chunk};
-use crate::store::{Lead, Session, StoreError};
+use crate::store::{Lead, Session, StoreError, Way};
 use crate::wake::{Found, Step, Wakefulness};
 
 /// How often an idle leader tells the dispatcher how far the outbox is read.
@@ -21,9 +21,13 @@ impl Leader {
         let mut position = lead.position;
         let mut reported = Instant::now();
         let mut rung = true;
-        let mut wake = Wakefulness::new(self.context.config.poll_interval);
+        let poll = self.context.config.poll_interval;
+        let mut wake = match session.way() {
+            Way::Own => Wakefulness::new(poll),
+            Way::Lent => Wakefulness::deaf(poll.min(RENEW)),
+        };
         loop {
-            if !self.wanted(term).await {
+            if !self.wanted(term).await || !self.keep(session).await? {
                 return Ok(());
             }
             if self.lines.orders.borrow().refresh > self.refreshed || Instant::now() >= self.reload {
@@ -32,7 +36,7 @@ impl Leader {
             let asked = Instant::now();
             let config = self.config.clone().unwrap_or_default();
             let page = session.read(&position, read::PAGE_ROWS, max_bytes, &config).await?;
-            self.context.pulse.beat(asked);
+            self.proved(session, asked);
             let changed = page.config_changed;
             if changed {
                 self.refresh(session).await?;
@@ -78,7 +82,12 @@ impl Leader {
                     return Ok(());
                 }
                 _ = orders.wait_for(|orders| orders.stop || orders.over >= chunk.term) => return Ok(()),
-                () = sleep(self.context.config.poll_interval) => self.refresh(session).await?,
+                () = sleep(self.context.config.poll_interval.min(RENEW)) => {
+                    if !self.keep(session).await? {
+                        return Ok(());
+                    }
+                    self.refresh(session).await?;
+                }
                 () = session.rings().notified() => {
                     self.refresh(session).await?;
                     self.tell(News::Rang)?;

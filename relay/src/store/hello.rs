@@ -71,15 +71,4 @@ impl Session {
         self.rows(SHORT, "SELECT webhook._relay_bye($1)", &[&instance]).await?;
         Ok(())
     }
-
-    /// Subscribes this session to the wake-up channel.
-    pub async fn listen(&self) -> Result<(), StoreError> {
-        super::within(SHORT, async { Ok(self.client.batch_execute("LISTEN webhook").await?) }).await
-    }
-
-    /// Rings for every listener, this session included.
-    pub async fn ring(&self) -> Result<(), StoreError> {
-        self.rows(SHORT, "SELECT pg_catalog.pg_notify('webhook', '')", &[]).await?;
-        Ok(())
-    }
 }

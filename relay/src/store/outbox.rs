@@ -1,10 +1,12 @@
 //! Leadership, reading and sleeping: what the leader's session does.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use serde_json::Value;
 use tokio_postgres::Row;
 
-use super::{LONG, Micros, SHORT, Session, StoreError, unexpected};
+use super::{LONG, Micros, SHORT, Session, StoreError, Way, unexpected};
 use crate::event::Facts;
 use crate::ledger::Position;
 use crate::matching::HookRow;
@@ -57,11 +59,26 @@ pub struct Webhooks {
 }
 
 impl Session {
-    /// Tries to lead; none when another relay does.
-    pub async fn lead(&self, instance: &str) -> Result<Option<Lead>, StoreError> {
-        let rows = self
-            .rows(SHORT, r#"SELECT n, "window", seq, xid, ahead FROM webhook._relay_lead($1)"#, &[&instance])
-            .await?;
+    /// Tries to lead; none when another relay does. Where the session is lent the lead is, too, for a `lease`.
+    pub async fn lead(&self, instance: &str, lease: Duration) -> Result<Option<Lead>, StoreError> {
+        let rows = match self.way {
+            Way::Own => {
+                self.rows(
+                    SHORT,
+                    r#"SELECT n, "window", seq, xid, ahead FROM webhook._relay_lead($1)"#,
+                    &[&instance],
+                )
+                .await?
+            }
+            Way::Lent => {
+                self.rows(
+                    SHORT,
+                    r#"SELECT n, "window", seq, xid, ahead FROM webhook._relay_lease_lead($1, $2)"#,
+                    &[&instance, &(lease.as_millis() as i32)],
+                )
+                .await?
+            }
+        };
         let Some(row) = rows.first() else { return Ok(None) };
         Ok(Some(Lead {
             n: row.try_get(0)?,
@@ -74,9 +91,24 @@ impl Session {
         }))
     }
 
+    /// Leads on for another `lease`; false when that could not be found out, or another relay leads.
+    pub async fn renew_lease(&self, instance: &str, lease: Duration) -> Result<bool, StoreError> {
+        let row = self
+            .row(
+                SHORT,
+                "SELECT webhook._relay_renew_lease($1, $2)",
+                &[&instance, &(lease.as_millis() as i32)],
+            )
+            .await?;
+        Ok(row.try_get(0)?)
+    }
+
     /// Gives the lead up.
-    pub async fn resign(&self) -> Result<(), StoreError> {
-        self.rows(SHORT, "SELECT webhook._relay_resign()", &[]).await?;
+    pub async fn resign(&self, instance: &str) -> Result<(), StoreError> {
+        match self.way {
+            Way::Own => self.rows(SHORT, "SELECT webhook._relay_resign()", &[]).await?,
+            Way::Lent => self.rows(SHORT, "SELECT webhook._relay_end_lease($1)", &[&instance]).await?,
+        };
         Ok(())
     }
 

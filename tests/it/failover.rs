@@ -1,0 +1,88 @@
+//! The primary dies and its standby is promoted: a relay that knows both goes on there by itself.
+
+use std::collections::HashSet;
+
+use webhook_tests::cluster::{Cluster, Stop};
+use webhook_tests::database::Database;
+use webhook_tests::receiver::Receiver;
+use webhook_tests::relay::Relay;
+use webhook_tests::until::until;
+
+use crate::restart::emit_until_cut;
+
+/// A connection string that names these servers in this order.
+fn url(clusters: &[&Cluster], database: &str) -> String {
+    let ports = clusters.iter().map(|cluster| cluster.address().port().to_string());
+    let hosts = vec!["127.0.0.1"; clusters.len()].join(",");
+    let ports = ports.collect::<Vec<_>>().join(",");
+    format!("host={hosts} port={ports} user=postgres dbname={database}")
+}
+
+#[tokio::test]
+async fn to_a_promoted_standby() {
+    let primary = Cluster::start(&[]).await;
+    let (db, receiver) = (Database::on(&primary).await, Receiver::start());
+    let standby = primary.synchronous_standby().await;
+    // The standby first, so that the relay passes it by at the start.
+    let relay = Relay::start(&url(&[&standby, &primary], db.name())).await;
+    db.webhook(&receiver.url("/hook"), "").await;
+    let epoch = db.value("SELECT webhook._epoch()").await;
+    let writers: Vec<_> =
+        [db.connect().await, db.connect().await].map(emit_until_cut).map(tokio::spawn).into();
+    receiver.wait_for(200).await;
+    primary.stop(Stop::Kill).await;
+    let mut acknowledged = HashSet::new();
+    for writer in writers {
+        acknowledged.extend(writer.await.expect("a writer"));
+    }
+    let session = standby.connect(db.name()).await;
+    assert_eq!(session.value("SELECT pg_is_in_recovery()").await, "t", "nobody can write now");
+    session.run("SELECT pg_promote()").await;
+
+    acknowledged.insert(session.value("SELECT webhook_emit('user.created', '{}')").await);
+    let sent =
+        || receiver.requests().iter().map(|r| r.header("webhook-id").to_string()).collect::<HashSet<_>>();
+    until("all that was committed to arrive", async || {
+        let missing = acknowledged.difference(&sent()).count();
+        if missing == 0 { Ok(()) } else { Err(format!("{missing} are missing\n{}", relay.logs().text())) }
+    })
+    .await;
+    session.until("SELECT backlog FROM webhook_stats()", "0").await;
+    session.until("SELECT pending FROM webhook_stats()", "0").await;
+    let committed = session.rows("SELECT id FROM webhook.events").await.concat();
+    let logged = "SELECT count(DISTINCT event_id) FROM webhook.deliveries WHERE status = 'delivered'";
+    session.until(logged, &committed.len().to_string()).await;
+    assert_eq!(sent(), committed.into_iter().collect(), "and nothing that never was");
+    let twice = "SELECT count(*) - count(DISTINCT event_id) FROM webhook.deliveries";
+    assert_eq!(session.value(twice).await, "0");
+    assert_eq!(receiver.count(), sent().len(), "the relay lived on and knew what it had sent");
+    // It is the same cluster under another address: nobody has to adopt it.
+    assert_eq!(session.value("SELECT webhook._epoch()").await, epoch);
+    relay.ready().await;
+}
+
+#[tokio::test]
+async fn which_server_is_taken() {
+    let primary = Cluster::start(&[]).await;
+    let db = Database::on(&primary).await;
+    let standby = primary.synchronous_standby().await;
+    let both = url(&[&standby, &primary], db.name());
+    let only = url(&[&standby], db.name());
+    for (url, expected) in [
+        (both.clone(), "ok       this database may send"),
+        (format!("{both} target_session_attrs=primary"), "ok       this database may send"),
+        (format!("{both} load_balance_hosts=random"), "ok       this database may send"),
+        (format!("{both} target_session_attrs=any"), "PROBLEM  this server is a standby"),
+        (only.clone(), "PROBLEM  this server is a standby"),
+        (format!("{only} target_session_attrs=read-write"), "the server is read-only"),
+        (format!("{only} target_session_attrs=primary"), "the server is a standby"),
+    ] {
+        let said = Relay::check(&url).await;
+        assert!(said.contains(expected), "{url}:\n{said}");
+    }
+    primary.stop(Stop::Kill).await;
+    let said = Relay::check(&both).await;
+    let ports = [&standby, &primary].map(|cluster| cluster.address().port());
+    assert!(said.contains(&format!("127.0.0.1 port {}: the server is read-only", ports[0])), "{said}");
+    assert!(said.contains(&format!("127.0.0.1 port {}: error connecting", ports[1])), "{said}");
+}
