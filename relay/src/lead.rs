@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::config::ConfigError;
 use crate::context::Context;
 use crate::error::Error;
+use crate::failpoint;
 use crate::matching::Registry;
 use crate::read::Chunk;
 use crate::store::{Lead, Session, StoreError};
@@ -181,6 +182,7 @@ impl Leader {
             match session.lead(&self.context.instance).await? {
                 Some(lead) => {
                     self.context.pulse.beat(asked);
+                    failpoint::pass("led");
                     self.terms += 1;
                     let term = self.terms;
                     tracing::info!(term, "this relay leads");

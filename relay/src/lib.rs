@@ -14,6 +14,8 @@ pub mod ledger;
 pub mod outcome;
 pub mod wake;
 
+mod failpoint;
+
 // Events and the webhooks that want them.
 pub mod event;
 pub mod matching;

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use crate::context::Context;
 use crate::delivery::{Claim, Delivery};
 use crate::errand::Notice;
+use crate::failpoint;
 use crate::ledger::Ticket;
 use crate::store::{Columns, Cursor, Session, StoreError};
 
@@ -142,7 +143,10 @@ pub async fn recorder(
 ) {
     let mut session = None;
     while let Some(batch) = batches.recv().await {
+        failpoint::pass("record");
+        failpoint::begin("recording");
         let result = write(&context, &mut session, &batch).await;
+        failpoint::pass("recorded");
         done(Recorded { batch, result });
     }
 }

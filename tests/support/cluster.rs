@@ -10,6 +10,7 @@ use std::sync::Mutex;
 
 use tokio::sync::OnceCell;
 
+use crate::disk::Disk;
 use crate::process::{Process, Signal, children, signal_to};
 use crate::run;
 use crate::session::Session;
@@ -25,6 +26,8 @@ pub struct Cluster {
     settings: Vec<String>,
     server: Mutex<Option<Process>>,
     template: OnceCell<()>,
+    /// Last, so that it goes when the server is gone.
+    disk: Option<Disk>,
 }
 
 /// How to stop a server.
@@ -50,8 +53,18 @@ impl Cluster {
     /// # Panics
     /// If it does not start; its log is at [`Cluster::log`].
     pub async fn start(settings: &[&str]) -> Self {
+        Self::create(settings, None).await
+    }
+
+    /// [`Cluster::start`], its data on a disk of its own of `mib` MiB, or not when that cannot be had.
+    pub async fn start_on_disk(mib: u32, settings: &[&str]) -> Self {
+        Self::create(settings, Some(mib)).await
+    }
+
+    async fn create(settings: &[&str], mib: Option<u32>) -> Self {
         let stage = Stage::get().await;
         let folder = run::subfolder("pg");
+        let disk = mib.and_then(|mib| Disk::mount(&folder, mib));
         if let Some((uid, gid)) = postgres() {
             chown(&folder, Some(uid), Some(gid)).expect("give the folder to postgres");
         }
@@ -62,6 +75,7 @@ impl Cluster {
             server: Mutex::default(),
             template: OnceCell::new(),
             folder,
+            disk,
         };
         cluster.initdb();
         cluster.resume().await;
@@ -118,6 +132,16 @@ impl Cluster {
     pub async fn restart(&self, how: Stop) {
         self.stop(how).await;
         self.resume().await;
+    }
+
+    /// The disk that its data is on, if it has one of its own.
+    pub fn disk(&self) -> Option<&Disk> {
+        self.disk.as_ref()
+    }
+
+    /// True when the server has ended by itself.
+    pub fn is_down(&self) -> bool {
+        self.server.lock().expect("server").as_mut().is_none_or(|server| server.ended().is_some())
     }
 
     /// A connection string for `database` over the Unix socket, as the superuser.

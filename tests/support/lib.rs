@@ -6,6 +6,7 @@
 
 pub mod cluster;
 pub mod database;
+pub mod disk;
 pub mod fault;
 pub mod process;
 pub mod receiver;

@@ -6,6 +6,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::client::Client;
+use crate::failpoint;
 use crate::outcome::{Exchange, Failure};
 use crate::post::Launch;
 use crate::request;
@@ -100,8 +101,13 @@ async fn carry(client: &Client, launch: &Launch, mut report: Report<'_>) {
     let Launch { delivery, hook, .. } = launch;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() as i64;
     let exchange = match request::sign(hook, &delivery.event, &delivery.id, now) {
-        Ok(signed) => client.exchange(signed, hook.timeout(), hook.options().store_response).await,
+        Ok(signed) => {
+            failpoint::pass("send");
+            failpoint::begin("sending");
+            client.exchange(signed, hook.timeout(), hook.options().store_response).await
+        }
         Err(failure) => Err(failure),
     };
+    failpoint::pass("answered");
     report.send(exchange);
 }

@@ -11,6 +11,7 @@ use super::crew::Landed;
 use super::{Engine, Inbox};
 use crate::delivery::Claim;
 use crate::errand::{self, Errand};
+use crate::failpoint;
 use crate::matching::Registry;
 use crate::record::{Judged, Word};
 
@@ -133,6 +134,7 @@ impl Engine {
         }
         let mut leading = self.term.is_some();
         loop {
+            failpoint::pass("stopping");
             let now = Instant::now();
             if !self.flush.is_under_way() && self.batch.is_empty() {
                 if leading {

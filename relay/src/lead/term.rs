@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{End, Leader, News};
+use crate::failpoint;
 use crate::read::{self, Chunk};
 use crate::store::{Lead, Session, StoreError};
 use crate::wake::{Found, Step, Wakefulness};
@@ -33,6 +34,7 @@ impl Leader {
             let config = self.config.clone().unwrap_or_default();
             let page = session.read(&position, read::PAGE_ROWS, max_bytes, &config).await?;
             self.context.pulse.beat(asked);
+            failpoint::pass("read");
             let changed = page.config_changed;
             if changed {
                 self.refresh(session).await?;
@@ -47,6 +49,7 @@ impl Leader {
                 read::leave_out_recorded(&mut items, lead.ahead, session).await?;
                 let registry = self.registry.clone();
                 self.hand_over(session, Chunk { term, registry, items, end: position.clone() }).await?;
+                failpoint::pass("handed");
             }
             if rung && (changed || found.transactions == 0) {
                 self.tell(News::Rang)?;
