@@ -208,7 +208,8 @@ fn columns(judged: &[Judged], in_full: bool) -> Columns<'_> {
             .response_headers
             .push(attempt.and_then(|attempt| attempt.headers.as_deref()).filter(|_| in_full));
         columns.response_bodies.push(attempt.and_then(|attempt| attempt.body.as_deref()).filter(|_| in_full));
-        columns.delays_ms.push(one.delay.as_millis() as i64);
+        // Never too soon: a part of a millisecond counts as a whole one.
+        columns.delays_ms.push(one.delay.as_micros().div_ceil(1000) as i64);
     }
     columns
 }

@@ -9,6 +9,8 @@ use tokio::time::{Instant, sleep};
 use webhook_tests::cluster::{Cluster, Stop};
 use webhook_tests::process::{Signal, children, signal_to};
 use webhook_tests::receiver::{Receiver, Reply};
+use webhook_tests::session::Session;
+use webhook_tests::until::until;
 
 use crate::fleet::Fleet;
 use crate::plan::{Fault, Plan};
@@ -46,18 +48,31 @@ pub struct Scene<'a> {
 }
 
 impl Scene<'_> {
-    /// All steps of a plan, then everything whole again.
+    /// All steps of a plan.
     pub async fn play(&mut self, plan: &Plan) {
         for (pause, fault) in &plan.steps {
             self.wait(*pause).await;
             self.strike(*fault).await;
         }
+    }
+
+    /// Everything whole again.
+    pub async fn heal(&mut self) {
         self.receiver_recovers();
-        while self.fleet.is_frozen() {
+        self.postgres_runs().await;
+        self.fleet.heal(&mut self.random).await;
+        if !std::mem::take(&mut self.broken).is_empty() {
+            self.note("links pass again", SystemTime::now());
+        }
+        while self.fleet.is_unsettled() {
             self.wait(Duration::from_millis(100)).await;
         }
-        self.fleet.heal(&mut self.random).await;
-        self.postgres_runs().await;
+    }
+
+    fn note_upset(&mut self) {
+        for since in self.fleet.take_upset() {
+            self.note("a relay died or woke", since);
+        }
     }
 
     /// Lets time pass and looks after the relays.
@@ -65,13 +80,12 @@ impl Scene<'_> {
         let end = Instant::now() + time;
         while Instant::now() < end {
             sleep(Duration::from_millis(20)).await;
-            let now = SystemTime::now();
-            if self.fleet.tend(&mut self.random).await {
-                self.note("a relay was found dead", now - Duration::from_millis(200));
-            }
+            self.fleet.tend(&mut self.random).await;
+            self.note_upset();
             for (place, until) in std::mem::take(&mut self.broken) {
                 if until <= Instant::now() {
                     self.fleet.place(place).proxy.pass();
+                    self.note("the link passes again", SystemTime::now());
                 } else {
                     self.broken.push((place, until));
                 }
@@ -80,17 +94,12 @@ impl Scene<'_> {
     }
 
     fn note(&mut self, name: &str, began: SystemTime) {
-        self.note_lasting(name, began, Duration::ZERO);
-    }
-
-    fn note_lasting(&mut self, name: &str, began: SystemTime, lasts: Duration) {
-        self.landed.push(Landed { name: name.into(), began, ended: SystemTime::now() + lasts + NOTICE });
+        self.landed.push(Landed { name: name.into(), began, ended: SystemTime::now() + NOTICE });
     }
 
     async fn strike(&mut self, fault: Fault) {
         let began = SystemTime::now();
         let random = &mut self.random;
-        let mut lasts = Duration::ZERO;
         let place = self.fleet.pick(random);
         match (fault, place) {
             (Fault::Kill, Some(place)) => self.fleet.kill(place),
@@ -100,17 +109,14 @@ impl Scene<'_> {
                 self.fleet.replace(place, random, Some(&doom)).await;
             }
             (Fault::Freeze(time), Some(place)) => {
-                lasts = time;
                 self.fleet.freeze(place, time);
             }
             (Fault::Cut, Some(place)) => self.fleet.place(place).proxy.cut(),
             (Fault::Refuse(time), Some(place)) => {
-                lasts = time;
                 self.fleet.place(place).proxy.refuse();
                 self.broken.push((place, Instant::now() + time));
             }
             (Fault::Stall(time), Some(place)) => {
-                lasts = time;
                 self.fleet.place(place).proxy.stall();
                 self.broken.push((place, Instant::now() + time));
             }
@@ -120,7 +126,7 @@ impl Scene<'_> {
                 if let Some(backend) = backends.choose(random) {
                     signal_to(*backend, Signal::KILL);
                 }
-                lasts = Duration::from_secs(2);
+                self.postgres_accepts().await;
             }
             (Fault::Server(how), _) => self.cluster.restart(how).await,
             (Fault::Receivers, _) => self.receivers_fail(),
@@ -131,13 +137,12 @@ impl Scene<'_> {
                     self.wait(time).await;
                 }
                 self.postgres_runs().await;
-                lasts = Duration::from_secs(2);
             }
             (Fault::Clock(seconds), _) => self.fleet.set_clock(seconds),
             (_, None) => {}
         }
         if fault.is_hard() && !matches!(fault, Fault::Doom(..)) {
-            self.note_lasting(&fault.to_string(), began, lasts);
+            self.note(&fault.to_string(), began);
         }
     }
 
@@ -151,13 +156,20 @@ impl Scene<'_> {
         if self.cluster.is_down() {
             self.cluster.restart(Stop::Kill).await;
         }
+        self.postgres_accepts().await;
+    }
+
+    async fn postgres_accepts(&self) {
+        let url = self.cluster.url("postgres");
+        until("Postgres to accept connections", async || Session::try_open(&url).await.map(drop)).await;
     }
 
     fn receivers_fail(&mut self) {
         for path in self.paths {
             let random = &mut self.random;
             if random.random_bool(0.6) {
-                let replies: Vec<_> = (0..3000).map(|_| bad_reply(random)).chain([Reply::status(200)]).collect();
+                let replies: Vec<_> =
+                    (0..3000).map(|_| bad_reply(random)).chain([Reply::status(200)]).collect();
                 self.receiver.answer(path, replies);
             }
         }

@@ -15,6 +15,8 @@ use crate::plan::faketime;
 
 /// At most so many at once.
 const MOST: usize = 3;
+/// A dead relay is found within this.
+const UNSEEN: Duration = Duration::from_millis(300);
 
 /// A relay and its link.
 #[derive(Debug)]
@@ -33,13 +35,25 @@ pub struct Fleet {
     database: String,
     clock: Option<PathBuf>,
     places: Vec<Place>,
+    /// Told to stop; true: doomed to die before that, perhaps.
+    leaving: Vec<(Relay, bool)>,
     logs: Vec<String>,
+    /// Relays died by themselves or woke, not before these moments.
+    upset: Vec<SystemTime>,
 }
 
 impl Fleet {
     /// No relay yet. With `clock`, the file that their clocks follow.
     pub fn new(server: SocketAddr, database: &str, clock: Option<&Path>) -> Self {
-        let fleet = Self { server, database: database.into(), clock: clock.map(Into::into), places: Vec::new(), logs: Vec::new() };
+        let fleet = Self {
+            server,
+            database: database.into(),
+            clock: clock.map(Into::into),
+            places: Vec::new(),
+            leaving: Vec::new(),
+            logs: Vec::new(),
+            upset: Vec::new(),
+        };
         fleet.set_clock(0);
         fleet
     }
@@ -54,7 +68,8 @@ impl Fleet {
     }
 
     async fn launch(&self, proxy: &Proxy, random: &mut StdRng, doom: Option<&str>) -> Relay {
-        let url = format!("host=127.0.0.1 port={} user=postgres dbname={}", proxy.address().port(), self.database);
+        let url =
+            format!("host=127.0.0.1 port={} user=postgres dbname={}", proxy.address().port(), self.database);
         let in_flight = (1 << random.random_range(2..7)).to_string();
         let queued = (1 << random.random_range(4..9)).to_string();
         let mut environment = Vec::new();
@@ -95,41 +110,59 @@ impl Fleet {
     /// SIGTERM; another one takes its place at once.
     pub async fn replace(&mut self, place: usize, random: &mut StdRng, doom: Option<&str>) {
         let relay = self.launch(&self.places[place].proxy, random, doom).await;
-        let old = std::mem::replace(&mut self.places[place].relay, relay);
-        let was_doomed = std::mem::replace(&mut self.places[place].doomed, doom.is_some());
         self.thaw(place);
-        old.signal(Signal::CONT);
-        let status = old.terminate().await;
-        assert!(was_doomed || status.success(), "a relay told to stop ended with {status}:\n{}", old.logs().text());
-        self.logs.push(old.logs().text());
+        let place = &mut self.places[place];
+        let old = std::mem::replace(&mut place.relay, relay);
+        let was_doomed = std::mem::replace(&mut place.doomed, doom.is_some());
+        old.signal(Signal::TERM);
+        self.leaving.push((old, was_doomed));
     }
 
     fn thaw(&mut self, place: usize) {
-        self.places[place].thawed = None;
+        if self.places[place].thawed.take().is_some() {
+            self.upset.push(SystemTime::now());
+        }
         self.places[place].relay.signal(Signal::CONT);
     }
 
-    /// Starts dead relays again and thaws those whose time has come. True if one was found dead.
-    pub async fn tend(&mut self, random: &mut StdRng) -> bool {
-        let mut found = false;
+    /// Starts dead relays again and thaws those whose time has come.
+    pub async fn tend(&mut self, random: &mut StdRng) {
         for place in 0..self.places.len() {
             if self.places[place].thawed.is_some_and(|at| at <= SystemTime::now()) {
                 self.thaw(place);
             }
             if self.places[place].relay.status().is_some() {
-                found = true;
+                self.upset.push(SystemTime::now() - UNSEEN);
                 let relay = self.launch(&self.places[place].proxy, random, None).await;
                 let dead = std::mem::replace(&mut self.places[place].relay, relay);
                 self.places[place].doomed = false;
                 self.logs.push(dead.logs().text());
             }
         }
-        found
+        for (relay, was_doomed) in std::mem::take(&mut self.leaving) {
+            let Some(status) = relay.status() else {
+                self.leaving.push((relay, was_doomed));
+                continue;
+            };
+            let log = relay.logs().text();
+            if !status.success() {
+                self.upset.push(SystemTime::now() - UNSEEN);
+                // One that has hardly begun does not listen to signals yet.
+                let begun = log.contains("connected");
+                assert!(was_doomed || !begun, "a relay told to stop ended with {status}:\n{log}");
+            }
+            self.logs.push(log);
+        }
     }
 
-    /// True while one is frozen.
-    pub fn is_frozen(&self) -> bool {
-        self.places.iter().any(|place| place.thawed.is_some())
+    /// Since when relays may have died that were found dead since the last call, and when frozen ones woke.
+    pub fn take_upset(&mut self) -> Vec<SystemTime> {
+        std::mem::take(&mut self.upset)
+    }
+
+    /// True while one is frozen or about to end.
+    pub fn is_unsettled(&self) -> bool {
+        !self.leaving.is_empty() || self.places.iter().any(|place| place.thawed.is_some())
     }
 
     /// The relays' clocks are off by so many seconds.

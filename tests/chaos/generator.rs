@@ -39,17 +39,23 @@ impl Generator {
     pub fn start(seed: u64, url: &str, webhooks: Webhooks) -> Self {
         let (stop, committed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
         let random = |n| StdRng::seed_from_u64(seed.wrapping_mul(1000) + n);
-        let worker = |random| Worker { url: url.to_owned(), random, stop: stop.clone(), committed: committed.clone() };
-        let mut sessions: Vec<_> = (1..=WRITERS).map(|n| tokio::spawn(worker(random(n)).run(Worker::write))).collect();
+        let worker =
+            |random| Worker { url: url.to_owned(), random, stop: stop.clone(), committed: committed.clone() };
+        let mut sessions: Vec<_> =
+            (1..=WRITERS).map(|n| tokio::spawn(worker(random(n)).run(Worker::write))).collect();
         let manager = worker(random(0));
         let mut webhooks = webhooks;
         sessions.push(tokio::spawn(manager.run(move |worker| worker.manage(&mut webhooks))));
         Self { stop, committed, sessions }
     }
 
-    /// Stops it; returns how many transactions were acknowledged.
-    pub async fn stop(self) -> u32 {
+    /// Begins nothing more.
+    pub fn end(&self) {
         self.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// Waits until it has ended; returns how many transactions were acknowledged.
+    pub async fn ended(self) -> u32 {
         for session in self.sessions {
             session.await.expect("a session of the generator");
         }
@@ -80,7 +86,9 @@ impl Worker {
                 if let Err(error) = open.try_rows(&statement).await {
                     done = false;
                     if let Some(refused) = error.as_db_error().filter(|error| {
-                        !["40", "57", "53", "55", "XX", "58"].iter().any(|class| error.code().code().starts_with(class))
+                        !["40", "57", "53", "55", "XX", "58"]
+                            .iter()
+                            .any(|class| error.code().code().starts_with(class))
                     }) {
                         panic!("{refused} in: {statement}");
                     }
@@ -131,11 +139,16 @@ impl Worker {
         let unordered = webhooks.unordered.choose(random).expect("webhooks");
         let limit = 1 << random.random_range(0..6);
         let statement = match random.random_range(0..24) {
-            0 => format!("SELECT chaos.create_webhook('{}/new', '{{thing.*,note.*}}', '{{}}')", webhooks.target),
+            0 => format!(
+                "SELECT chaos.create_webhook('{}/new', '{{thing.*,note.*}}', '{{}}')",
+                webhooks.target
+            ),
             1..=3 => format!("SELECT chaos.rotate('{steady}')"),
             4..=6 => format!("SELECT chaos.update_webhook('{steady}', '{{\"max_in_flight\": {limit}}}')"),
             7 => format!("SELECT chaos.update_webhook('{fickle}', '{{\"events\": [\"thing.*\"]}}')"),
-            8 => format!("SELECT chaos.update_webhook('{fickle}', '{{\"events\": [\"note.*\", \"thing.*\"]}}')"),
+            8 => format!(
+                "SELECT chaos.update_webhook('{fickle}', '{{\"events\": [\"note.*\", \"thing.*\"]}}')"
+            ),
             9 | 10 => format!("SELECT chaos.update_webhook('{fickle}', '{{\"status\": \"inactive\"}}')"),
             11..=13 => format!("SELECT chaos.update_webhook('{fickle}', '{{\"status\": \"active\"}}')"),
             14..=17 => format!(

@@ -64,7 +64,8 @@ fn run() -> ExitCode {
             });
         }
     });
-    let (mut failed, repeated) = (failed.into_inner().expect("failed"), repeated.into_inner().expect("repeated"));
+    let (mut failed, repeated) =
+        (failed.into_inner().expect("failed"), repeated.into_inner().expect("repeated"));
     let rounds = last - first + 1;
     println!("{} of {rounds} rounds held; {repeated} requests were repeated", rounds - failed.len() as u64);
     if failed.is_empty() {
@@ -87,7 +88,9 @@ fn play(seed: u64) -> Result<Account, ()> {
             Ok(account)
         }
         Err(report) => {
-            println!("seed {seed:3}  FAILED in {took:?}: {report}\n    again: CHAOS_SEEDS={seed} make test-chaos");
+            println!(
+                "seed {seed:3}  FAILED in {took:?}: {report}\n    again: CHAOS_SEEDS={seed} make test-chaos"
+            );
             Err(())
         }
     }
@@ -100,7 +103,8 @@ fn block_on<T>(work: impl Future<Output = T>) -> T {
 /// The range of `CHAOS_SEEDS`: `7` or `1..20`, both ends included.
 fn seeds() -> (u64, u64) {
     let text = std::env::var("CHAOS_SEEDS").unwrap_or_else(|_| "1..20".into());
-    let number = |text: &str| text.parse().unwrap_or_else(|_| panic!("CHAOS_SEEDS is a number or 1..20, not {text}"));
+    let number =
+        |text: &str| text.parse().unwrap_or_else(|_| panic!("CHAOS_SEEDS is a number or 1..20, not {text}"));
     let (first, last) = text.split_once("..").unwrap_or((&text, &text));
     (number(first), number(last))
 }

@@ -44,7 +44,16 @@ pub enum Fault {
 
 /// Points of the relay's code at which it can be told to die: see `relay/src/failpoint.rs`.
 const POINTS: [&str; 11] = [
-    "led", "read", "handed", "claimed", "send", "sending", "answered", "record", "recording", "recorded",
+    "led",
+    "read",
+    "handed",
+    "claimed",
+    "send",
+    "sending",
+    "answered",
+    "record",
+    "recording",
+    "recorded",
     "stopping",
 ];
 
@@ -94,7 +103,10 @@ impl Plan {
 
 impl Kind {
     fn fault(self, random: &mut StdRng) -> Fault {
-        use Fault::{Backend, Clock, Cut, Disk, Doom, Freeze, Join, Kill, Receivers, Recover, Refuse, Replace, Server, Stall};
+        use Fault::{
+            Backend, Clock, Cut, Disk, Doom, Freeze, Join, Kill, Receivers, Recover, Refuse, Replace, Server,
+            Stall,
+        };
         let short = Duration::from_millis(random.random_range(300..7000));
         let doom = Doom(POINTS.choose(random).expect("points"), 1 << random.random_range(0..6));
         let stop = *[Stop::Fast, Stop::Immediate, Stop::Kill].choose(random).expect("ways");

@@ -47,7 +47,8 @@ pub async fn run(seed: u64) -> Result<Account, String> {
     db.run("SELECT webhook_event_type_create('note.said')").await;
     let create = async |path: &str, options: &str| {
         let types = if path == "/plain" { "{thing.*}" } else { "{thing.*,note.*}" };
-        db.value(&format!("SELECT chaos.create_webhook('{}', '{types}', '{options}')", receiver.url(path))).await
+        db.value(&format!("SELECT chaos.create_webhook('{}', '{types}', '{options}')", receiver.url(path)))
+            .await
     };
     let plain = create("/plain", "{}").await;
     let ordered = create("/ordered", r#"{"ordered": true}"#).await;
@@ -78,7 +79,9 @@ pub async fn run(seed: u64) -> Result<Account, String> {
         broken: Vec::new(),
     };
     scene.play(&plan).await;
-    let committed = generator.stop().await;
+    generator.end();
+    scene.heal().await;
+    let committed = generator.ended().await;
 
     // The session of before may have died with the server.
     let session = db.connect().await;

@@ -38,7 +38,10 @@ pub struct Account {
 impl fmt::Display for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { kind, committed, due, arrived, repeated, unrecorded, faults } = self;
-        write!(f, "{kind:?}, {faults} hard faults, {committed} transactions, {due} deliveries due, {arrived} requests, ")?;
+        write!(
+            f,
+            "{kind:?}, {faults} hard faults, {committed} transactions, {due} deliveries due, {arrived} requests, "
+        )?;
         write!(f, "{repeated} repeated of {unrecorded} unrecorded at a fault")
     }
 }
@@ -72,23 +75,36 @@ pub async fn judge(session: &Session, receiver: &Receiver, landed: &[Landed]) ->
     let row = session.rows(figures).await.remove(0);
     let [due, arrived, repeated, unrecorded] = [0, 1, 2, 3].map(|n| row[n].parse().expect("a number"));
     if repeated > unrecorded {
-        broken.push(format!("BROKEN: {repeated} requests were repeated, {unrecorded} were unrecorded at a fault"));
+        broken.push(format!(
+            "BROKEN: {repeated} requests were repeated, {unrecorded} were unrecorded at a fault"
+        ));
     }
-    let account =
-        Account { kind: Kind::Polite, committed: 0, due, arrived, repeated, unrecorded, faults: landed.len() };
+    let account = Account {
+        kind: Kind::Polite,
+        committed: 0,
+        due,
+        arrived,
+        repeated,
+        unrecorded,
+        faults: landed.len(),
+    };
     Verdict { account, broken }
 }
 
 /// Writes the receiver's journal and the faults into the database.
 async fn load(session: &Session, receiver: &Receiver, landed: &[Landed]) {
     let secrets = session.rows("SELECT webhook_id, secret FROM chaos.secret").await;
-    let rows: Vec<_> = receiver.requests().iter().enumerate().map(|(n, request)| row(n, request, &secrets)).collect();
+    let rows: Vec<_> =
+        receiver.requests().iter().enumerate().map(|(n, request)| row(n, request, &secrets)).collect();
     for rows in rows.chunks(500) {
         session.run(&format!("INSERT INTO chaos.arrived VALUES {}", rows.join(","))).await;
     }
     for fault in landed {
         let [began, ended] = [fault.began, fault.ended].map(seconds);
-        let sql = format!("INSERT INTO chaos.fault VALUES ('{}', to_timestamp({began}), to_timestamp({ended}))", fault.name);
+        let sql = format!(
+            "INSERT INTO chaos.fault VALUES ('{}', to_timestamp({began}), to_timestamp({ended}))",
+            fault.name
+        );
         session.run(&sql).await;
     }
 }
@@ -97,7 +113,10 @@ fn row(n: usize, request: &Request, secrets: &[Vec<String>]) -> String {
     let webhook = request.header("x-webhook-id");
     let mut of_webhook = secrets.iter().filter(|row| row[0] == webhook).map(|row| &*row[1]);
     let is_valid = of_webhook.clone().any(|secret| is_signed(request, secret))
-        && request.header("webhook-signature").split(' ').all(|one| of_webhook.clone().any(|secret| standard(request, secret) == one))
+        && request
+            .header("webhook-signature")
+            .split(' ')
+            .all(|one| of_webhook.clone().any(|secret| standard(request, secret) == one))
         && of_webhook.next().is_some();
     format!(
         "({n}, to_timestamp({}), to_timestamp({}), '{}', '{}', '{webhook}', '{}', {is_valid}, '{}')",
@@ -139,6 +158,7 @@ pub async fn keep(seed: u64, session: &Session, relays: &str, server: &str) -> P
     let path = folder.join(format!("seed-{seed}.log"));
     let history = session.rows(include_str!("history.sql")).await;
     let history = history.iter().fold(String::new(), |text, row| text + &row.join(" ") + "\n");
-    std::fs::write(&path, format!("{history}\n==== relays\n{relays}\n==== server\n{server}")).expect("write the log");
+    std::fs::write(&path, format!("{history}\n==== relays\n{relays}\n==== server\n{server}"))
+        .expect("write the log");
     path
 }

@@ -35,6 +35,7 @@ mod formats;
 mod isolation;
 mod listen;
 mod operate;
+mod ordered;
 mod outcome;
 mod pgspot;
 mod preview;

@@ -1,6 +1,6 @@
 #!/bin/sh
 # deps.sh <postgres major> [goal...]: installs from Debian's packages what a bare machine lacks; nothing if nothing is
-# missing. The goal `test` needs the receivers' languages too.
+# missing. The goal `test` needs the receivers' languages too, `test-chaos` a library that gives a program another clock.
 set -eu
 major=$1
 shift
@@ -22,6 +22,10 @@ case " $* " in *" test "*)
   need python3-venv python3 -c 'import ensurepip, venv'
   need nodejs command -v node
   need npm command -v npm
+  ;;
+esac
+case " $* " in *" test-chaos "*)
+  need libfaketime test -e /usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1 -o "$(uname -m)" != x86_64
   ;;
 esac
 [ -n "$missing" ] || exit 0

@@ -25,7 +25,7 @@ impl Disk {
     pub fn fill(&self) {
         let mut ballast = File::create(self.ballast()).expect("create the ballast");
         let error = loop {
-            if let Err(error) = ballast.write_all(&[0; 64 * 1024]) {
+            if let Err(error) = ballast.write_all(&[0; 8 * 1024]) {
                 break error;
             }
         };
