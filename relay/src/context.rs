@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::clock::Clock;
 use crate::config::{Database, Run};
 use crate::event::Budget;
 use crate::metrics::Metrics;
@@ -27,6 +28,8 @@ pub struct Context {
     pub metrics: Metrics,
     /// The leader's session.
     pub pulse: Pulse,
+    /// The time.
+    pub clock: Clock,
 }
 
 impl Context {
@@ -41,6 +44,7 @@ impl Context {
             budget: Budget::default(),
             metrics: Metrics::default(),
             pulse: Pulse::default(),
+            clock: Clock::default(),
         }
     }
 

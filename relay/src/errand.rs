@@ -107,6 +107,7 @@ pub async fn runner(
                 };
                 forget_broken(&mut place, result.as_ref().err());
                 if let Ok(beat) = result {
+                    context.clock.hear(beat.clock);
                     done(Errands::Beat(beat));
                 }
             }

@@ -202,6 +202,7 @@ impl Leader {
     async fn greet(&mut self, session: &Session) -> Result<(), End> {
         loop {
             let hello = session.hello(&self.context.instance, &self.context.host).await?;
+            self.context.clock.hear(hello.clock);
             if series(&hello.extension_version) != series(env!("CARGO_PKG_VERSION")) {
                 return Err(End::Version(hello.extension_version));
             }

@@ -32,6 +32,7 @@ pub mod metrics;
 pub mod store;
 
 // What a running relay shares.
+pub mod clock;
 pub mod context;
 
 // Reading, and choosing what goes next.

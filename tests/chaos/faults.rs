@@ -35,6 +35,8 @@ pub struct Scene<'a> {
     pub cluster: &'a Cluster,
     /// The relays.
     pub fleet: Fleet,
+    /// Commits do not wait for the disk.
+    pub forgetful: bool,
     /// The receiver.
     pub receiver: &'a Receiver,
     /// The paths that webhooks point at.
@@ -122,13 +124,20 @@ impl Scene<'_> {
             }
             (Fault::Join, _) => self.fleet.join(random, None).await,
             (Fault::Backend, _) => {
-                let backends = children(self.cluster.pid());
-                if let Some(backend) = backends.choose(random) {
-                    signal_to(*backend, Signal::KILL);
+                let writer = self.write_no_wal().await;
+                let victim =
+                    writer.or_else(|| children(self.cluster.pid()).choose(&mut self.random).copied());
+                if let Some(victim) = victim {
+                    signal_to(victim, Signal::KILL);
                 }
                 self.postgres_accepts().await;
             }
-            (Fault::Server(how), _) => self.cluster.restart(how).await,
+            (Fault::Server(how), _) => {
+                if matches!(how, Stop::Kill) {
+                    self.write_no_wal().await;
+                }
+                self.cluster.restart(how).await;
+            }
             (Fault::Receivers, _) => self.receivers_fail(),
             (Fault::Recover, _) => self.receiver_recovers(),
             (Fault::Disk(time), _) => {
@@ -144,6 +153,18 @@ impl Scene<'_> {
         if fault.is_hard() && !matches!(fault, Fault::Doom(..)) {
             self.note(&fault.to_string(), began);
         }
+    }
+
+    /// In a forgetful round, lets commits pile up in the server's memory, where a kill loses them; returns who should write them.
+    async fn write_no_wal(&mut self) -> Option<u32> {
+        let is_writer = |pid: &u32| {
+            let title = std::fs::read_to_string(format!("/proc/{pid}/cmdline"));
+            self.forgetful && title.is_ok_and(|title| title.contains("walwriter"))
+        };
+        let writer = children(self.cluster.pid()).into_iter().find(is_writer)?;
+        signal_to(writer, Signal::STOP);
+        self.wait(Duration::from_millis(500)).await;
+        Some(writer)
     }
 
     /// There is room on the disk, and the server runs; one that could not go on for want of room has ended.

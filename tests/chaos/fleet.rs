@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 use std::time::{Duration, SystemTime};
 
 use rand::Rng;
@@ -9,7 +10,6 @@ use rand::rngs::StdRng;
 use webhook_tests::fault::Proxy;
 use webhook_tests::process::Signal;
 use webhook_tests::relay::Relay;
-use webhook_tests::until::until;
 
 use crate::plan::faketime;
 
@@ -131,12 +131,12 @@ impl Fleet {
             if self.places[place].thawed.is_some_and(|at| at <= SystemTime::now()) {
                 self.thaw(place);
             }
-            if self.places[place].relay.status().is_some() {
+            if let Some(status) = self.places[place].relay.status() {
                 self.upset.push(SystemTime::now() - UNSEEN);
                 let relay = self.launch(&self.places[place].proxy, random, None).await;
                 let dead = std::mem::replace(&mut self.places[place].relay, relay);
                 self.places[place].doomed = false;
-                self.logs.push(dead.logs().text());
+                self.bury(&dead, status);
             }
         }
         for (relay, was_doomed) in std::mem::take(&mut self.leaving) {
@@ -144,14 +144,14 @@ impl Fleet {
                 self.leaving.push((relay, was_doomed));
                 continue;
             };
-            let log = relay.logs().text();
             if !status.success() {
                 self.upset.push(SystemTime::now() - UNSEEN);
                 // One that has hardly begun does not listen to signals yet.
+                let log = relay.logs().text();
                 let begun = log.contains("connected");
                 assert!(was_doomed || !begun, "a relay told to stop ended with {status}:\n{log}");
             }
-            self.logs.push(log);
+            self.bury(&relay, status);
         }
     }
 
@@ -190,9 +190,13 @@ impl Fleet {
     pub async fn end(&mut self) {
         for Place { relay, .. } in std::mem::take(&mut self.places) {
             relay.signal(Signal::TERM);
-            until("a relay to end", async || relay.status().ok_or_else(|| relay.logs().text())).await;
-            self.logs.push(relay.logs().text());
+            let status = relay.ended().await;
+            self.bury(&relay, status);
         }
+    }
+
+    fn bury(&mut self, relay: &Relay, status: ExitStatus) {
+        self.logs.push(format!("{}\nended by {status}", relay.logs().text()));
     }
 
     /// What they all logged.

@@ -64,8 +64,10 @@ pub struct Plan {
     pub relays: usize,
     /// Faults, each so much later than the one before.
     pub steps: Vec<(Duration, Fault)>,
-    /// The kind of round, for the report.
+    /// What can go wrong.
     pub kind: Kind,
+    /// No commit waits until it is on disk: what a killed server forgets, nobody may have heard of.
+    pub forgetful: bool,
 }
 
 /// Rounds differ in what can go wrong.
@@ -97,7 +99,16 @@ impl Plan {
             steps.insert(0, (Duration::from_secs(1), Fault::Freeze(asleep)));
         }
         let least = if kind == Kind::Links { 2 } else { 1 };
-        Self { relays: random.random_range(least..=3), steps, kind }
+        let may_die = matches!(kind, Kind::Postgres | Kind::Everything);
+        let relays = random.random_range(least..=3);
+        Self { relays, steps, kind, forgetful: may_die && random.random_bool(0.5) }
+    }
+}
+
+impl Plan {
+    /// What kind of round it is, for the report.
+    pub fn name(&self) -> String {
+        format!("{:?}{}", self.kind, if self.forgetful { " (forgetful)" } else { "" })
     }
 }
 
@@ -113,7 +124,9 @@ impl Kind {
         let polite = [Replace, Replace, Join, Receivers, Recover];
         let relays = [Kill, doom, doom, doom];
         let server = [Backend, Server(stop), Backend, Server(Stop::Kill)];
-        let links = [Cut, Refuse(short), Stall(short), Freeze(short)];
+        // Longer than the relay waits for an answer.
+        let long = Duration::from_millis(random.random_range(5500..8000));
+        let links = [Cut, Refuse(short), Stall(long), Freeze(short)];
         let rare = [Disk(short / 2), Clock(*[3600, -3600, 90, 0].choose(random).expect("steps"))];
         let all: Vec<Fault> = match self {
             Self::Polite => polite.into(),

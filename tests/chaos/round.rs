@@ -11,6 +11,7 @@ use webhook_tests::receiver::Receiver;
 use webhook_tests::run;
 use webhook_tests::session::Session;
 
+use crate::evidence::Evidence;
 use crate::faults::Scene;
 use crate::fleet::Fleet;
 use crate::generator::{Generator, Webhooks};
@@ -20,12 +21,13 @@ use crate::verdict::{self, Account};
 /// Leases of the dead run for 30 s, and a drain may need two of them.
 const PATIENCE: Duration = Duration::from_secs(150);
 const PATHS: [&str; 6] = ["/plain", "/ordered", "/both", "/pauses", "/keeps", "/new"];
-const SETTINGS: [&str; 7] = [
+const SETTINGS: [&str; 8] = [
     "fsync=off",
     "track_commit_timestamp=on",
     "deadlock_timeout=100ms",
     // Commits that do not wait are not written by the way.
     "wal_writer_delay=10s",
+    "wal_buffers=16MB",
     "max_wal_size=64MB",
     "min_wal_size=32MB",
     "shared_buffers=32MB",
@@ -34,9 +36,11 @@ const SETTINGS: [&str; 7] = [
 /// Plays the round of a seed; an error is the report.
 pub async fn run(seed: u64) -> Result<Account, String> {
     let plan = Plan::of(seed);
+    let mut settings = SETTINGS.to_vec();
+    settings.extend(plan.forgetful.then_some("synchronous_commit=off"));
     let cluster = match plan.kind {
-        Kind::Everything => Cluster::start_on_disk(400, &SETTINGS).await,
-        _ => Cluster::start(&SETTINGS).await,
+        Kind::Everything => Cluster::start_on_disk(400, &settings).await,
+        _ => Cluster::start(&settings).await,
     };
     let db = Database::on(&cluster).await;
     let receiver = Receiver::start();
@@ -71,6 +75,7 @@ pub async fn run(seed: u64) -> Result<Account, String> {
     let generator = Generator::start(seed, &db.url(), webhooks);
     let mut scene = Scene {
         cluster: &cluster,
+        forgetful: plan.forgetful,
         fleet,
         receiver: &receiver,
         paths: &PATHS,
@@ -92,12 +97,14 @@ pub async fn run(seed: u64) -> Result<Account, String> {
     scene.fleet.end().await;
     let session = db.connect().await;
     let verdict = verdict::judge(&session, &receiver, &scene.landed).await;
-    let account = Account { kind: plan.kind, committed, ..verdict.account };
+    let (relays, server) = (scene.fleet.logs(), cluster.log_text());
+    let evidence = Evidence::of(&[&relays, &server]);
+    let account = Account { kind: plan.name(), committed, evidence, ..verdict.account };
     if left.is_none() && verdict.broken.is_empty() {
         return Ok(account);
     }
     let steps: Vec<_> = plan.steps.iter().map(|(_, fault)| fault.to_string()).collect();
-    let log = verdict::keep(seed, &session, &scene.fleet.logs(), &cluster.log_text()).await;
+    let log = verdict::keep(seed, &session, &relays, &server).await;
     Err(format!(
         "{account}\n{} relays; {}\n{}{}\nlogs: {}",
         plan.relays,

@@ -13,14 +13,14 @@ use webhook_tests::receiver::{Receiver, Request};
 use webhook_tests::session::Session;
 use webhook_tests::stage;
 
+use crate::evidence::Evidence;
 use crate::faults::Landed;
-use crate::plan::Kind;
 
 /// What a round came to.
 #[derive(Debug)]
 pub struct Account {
     /// The kind of round.
-    pub kind: Kind,
+    pub kind: String,
     /// Transactions that were acknowledged.
     pub committed: u32,
     /// Deliveries that had to arrive, each once or more.
@@ -33,14 +33,16 @@ pub struct Account {
     pub unrecorded: usize,
     /// Hard faults that landed.
     pub faults: usize,
+    /// Signs of that in the logs.
+    pub evidence: Evidence,
 }
 
 impl fmt::Display for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kind, committed, due, arrived, repeated, unrecorded, faults } = self;
+        let Self { kind, committed, due, arrived, repeated, unrecorded, faults, .. } = self;
         write!(
             f,
-            "{kind:?}, {faults} hard faults, {committed} transactions, {due} deliveries due, {arrived} requests, "
+            "{kind}, {faults} hard faults, {committed} transactions, {due} deliveries due, {arrived} requests, "
         )?;
         write!(f, "{repeated} repeated of {unrecorded} unrecorded at a fault")
     }
@@ -80,13 +82,14 @@ pub async fn judge(session: &Session, receiver: &Receiver, landed: &[Landed]) ->
         ));
     }
     let account = Account {
-        kind: Kind::Polite,
+        kind: String::new(),
         committed: 0,
         due,
         arrived,
         repeated,
         unrecorded,
         faults: landed.len(),
+        evidence: Evidence::default(),
     };
     Verdict { account, broken }
 }
