@@ -134,10 +134,11 @@ impl Session {
                 }
             });
             let session = Self { client, statements: Mutex::default(), driver, rings };
+            // What was recorded must not be undone by a crash, however fast the database's other commits may be.
             session
                 .client
                 .batch_execute(
-                    "SET statement_timeout = 0; SET lock_timeout = '2s'; SET idle_in_transaction_session_timeout = 0; SET jit = off",
+                    "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'; SET statement_timeout = 0; SET lock_timeout = '2s'; SET idle_in_transaction_session_timeout = 0; SET jit = off",
                 )
                 .await?;
             Ok(session)

@@ -130,7 +130,7 @@ impl Scene<'_> {
                 if let Some(victim) = victim {
                     signal_to(victim, Signal::KILL);
                 }
-                self.postgres_accepts().await;
+                self.postgres_runs().await;
             }
             (Fault::Server(how), _) => {
                 if matches!(how, Stop::Kill) {
@@ -157,32 +157,27 @@ impl Scene<'_> {
 
     /// In a forgetful round, lets commits pile up in the server's memory, where a kill loses them; returns who should write them.
     async fn write_no_wal(&mut self) -> Option<u32> {
-        let is_writer = |pid: &u32| {
-            let title = std::fs::read_to_string(format!("/proc/{pid}/cmdline"));
-            self.forgetful && title.is_ok_and(|title| title.contains("walwriter"))
-        };
-        let writer = children(self.cluster.pid()).into_iter().find(is_writer)?;
-        signal_to(writer, Signal::STOP);
-        self.wait(Duration::from_millis(500)).await;
-        Some(writer)
+        let writer = if self.forgetful { self.cluster.freeze_wal_writer() } else { None };
+        if writer.is_some() {
+            self.wait(Duration::from_millis(500)).await;
+        }
+        writer
     }
 
-    /// There is room on the disk, and the server runs; one that could not go on for want of room has ended.
+    /// There is room on the disk, and the server accepts connections. One that could not recover, for want of room or because
+    /// it was killed while it did, has ended.
     async fn postgres_runs(&mut self) {
         if let Some(disk) = self.cluster.disk() {
             disk.free();
         }
-        // Started to end, perhaps: it says so by being there no more.
-        sleep(Duration::from_millis(300)).await;
-        if self.cluster.is_down() {
-            self.cluster.restart(Stop::Kill).await;
-        }
-        self.postgres_accepts().await;
-    }
-
-    async fn postgres_accepts(&self) {
         let url = self.cluster.url("postgres");
-        until("Postgres to accept connections", async || Session::try_open(&url).await.map(drop)).await;
+        until("Postgres to accept connections", async || {
+            if self.cluster.is_down() {
+                self.cluster.restart(Stop::Kill).await;
+            }
+            Session::try_open(&url).await.map(drop)
+        })
+        .await;
     }
 
     fn receivers_fail(&mut self) {

@@ -162,6 +162,17 @@ impl Cluster {
         self.server.lock().expect("server").as_ref().expect("the server runs").pid()
     }
 
+    /// Stops the process that writes what commits did not wait for, so that killing the server loses it; returns its id.
+    pub fn freeze_wal_writer(&self) -> Option<u32> {
+        let is_writer = |pid: &u32| {
+            let title = fs::read_to_string(format!("/proc/{pid}/cmdline"));
+            title.is_ok_and(|title| title.contains("walwriter"))
+        };
+        let writer = children(self.pid()).into_iter().find(is_writer)?;
+        signal_to(writer, Signal::STOP);
+        Some(writer)
+    }
+
     /// Where its data, its socket and its log are.
     pub fn folder(&self) -> &Path {
         &self.folder
