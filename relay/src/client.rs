@@ -69,6 +69,10 @@ impl Client {
         let mut refusals = 0;
         let (mut line, response) = loop {
             let (mut line, used) = self.line(&origin).await?;
+            // A relay that was frozen until now may have lost its lease meanwhile, and another one sends.
+            if Instant::now() >= deadline {
+                return Err(Failure::Timeout);
+            }
             let error = match line.send(request, &origin).await {
                 Ok(response) => break (line, response),
                 Err(error) => error,

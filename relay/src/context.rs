@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::clock::Clock;
 use crate::config::{Database, Run};
 use crate::event::Budget;
 use crate::metrics::Metrics;
@@ -30,6 +31,8 @@ pub struct Context {
     pub pulse: Pulse,
     /// How sessions reach Postgres.
     pub way: KnownWay,
+    /// The time.
+    pub clock: Clock,
 }
 
 impl Context {
@@ -45,6 +48,7 @@ impl Context {
             metrics: Metrics::default(),
             pulse: Pulse::default(),
             way: KnownWay::default(),
+            clock: Clock::default(),
         }
     }
 

@@ -105,8 +105,8 @@ impl Engine {
         let now = Instant::now();
         let engine = Self {
             post: Post::new(context.config.max_in_flight),
+            crew: Crew::new(context.clone(), client, landed),
             context,
-            crew: Crew::new(client, landed),
             registry: Arc::default(),
             term: None,
             orphans: HashMap::new(),

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::context::Context;
+use crate::failpoint;
 use crate::store::{Beat, Claimed, Session, StoreError, Wanted};
 
 /// How long a notice is worth repeating.
@@ -93,6 +94,7 @@ pub async fn runner(
                     Ok(session) => session.claim(&context.instance, &wanted).await,
                     Err(error) => Err(error),
                 };
+                failpoint::pass("claimed");
                 forget_broken(&mut place, result.as_ref().err());
                 done(Errands::Claimed { lease: wanted.lease, asked, result });
             }
@@ -105,6 +107,7 @@ pub async fn runner(
                 };
                 forget_broken(&mut place, result.as_ref().err());
                 if let Ok(beat) = result {
+                    context.clock.hear(beat.clock);
                     done(Errands::Beat(beat));
                 }
             }

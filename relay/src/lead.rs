@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::config::ConfigError;
 use crate::context::{Context, TRUST};
 use crate::error::Error;
+use crate::failpoint;
 use crate::matching::Registry;
 use crate::read::Chunk;
 use crate::store::{Lead, Session, StoreError, Way};
@@ -193,6 +194,7 @@ impl Leader {
                 Some(lead) => {
                     self.leased = asked;
                     self.context.pulse.beat(asked);
+                    failpoint::pass("led");
                     self.terms += 1;
                     let term = self.terms;
                     tracing::info!(term, "this relay leads");
@@ -212,6 +214,7 @@ impl Leader {
     async fn greet(&mut self, session: &Session) -> Result<(), End> {
         loop {
             let hello = session.hello(&self.context.instance, &self.context.host).await?;
+            self.context.clock.hear(hello.clock);
             if series(&hello.extension_version) != series(env!("CARGO_PKG_VERSION")) {
                 return Err(End::Version(hello.extension_version));
             }

@@ -16,6 +16,8 @@ pub mod ledger;
 pub mod outcome;
 pub mod wake;
 
+mod failpoint;
+
 // Events and the webhooks that want them.
 pub mod event;
 pub mod matching;
@@ -32,6 +34,7 @@ pub mod metrics;
 pub mod store;
 
 // What a running relay shares.
+pub mod clock;
 pub mod context;
 
 // Reading, and choosing what goes next.

@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use crate::event::{Budget, Event};
 use crate::ledger::Position;
 use crate::matching::{Matched, Registry};
@@ -16,8 +18,8 @@ pub const PAGE_ROWS: i32 = 512;
 pub struct Item {
     /// The event and the webhooks it goes to.
     pub matched: Matched,
-    /// Microseconds since 1970; not to be sent before.
-    pub deliver_at: Option<i64>,
+    /// Not to be sent before.
+    pub due: Option<Instant>,
     /// Where the cursor stands after it.
     pub after: Position,
 }
@@ -64,11 +66,7 @@ pub fn matched(page: Page, registry: &Registry, budget: &Budget) -> Vec<Item> {
     let item = |row: crate::store::PageRow| {
         let event = Arc::new(Event::new(row.facts, budget));
         let matched = registry.matched(event, row.target.as_deref());
-        Item {
-            matched,
-            deliver_at: row.deliver_at,
-            after: Position { window: window.clone(), seq: row.seq, xid: row.xid },
-        }
+        Item { matched, due: row.due, after: Position { window: window.clone(), seq: row.seq, xid: row.xid } }
     };
     page.rows.into_iter().map(item).collect()
 }

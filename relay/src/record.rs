@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use crate::context::Context;
 use crate::delivery::{Claim, Delivery};
 use crate::errand::Notice;
+use crate::failpoint;
 use crate::ledger::Ticket;
 use crate::store::{Columns, Cursor, Session, StoreError};
 
@@ -142,7 +143,10 @@ pub async fn recorder(
 ) {
     let mut session = None;
     while let Some(batch) = batches.recv().await {
+        failpoint::pass("record");
+        failpoint::begin("recording");
         let result = write(&context, &mut session, &batch).await;
+        failpoint::pass("recorded");
         done(Recorded { batch, result });
     }
 }
@@ -204,7 +208,8 @@ fn columns(judged: &[Judged], in_full: bool) -> Columns<'_> {
             .response_headers
             .push(attempt.and_then(|attempt| attempt.headers.as_deref()).filter(|_| in_full));
         columns.response_bodies.push(attempt.and_then(|attempt| attempt.body.as_deref()).filter(|_| in_full));
-        columns.delays_ms.push(one.delay.as_millis() as i64);
+        // Never too soon: a part of a millisecond counts as a whole one.
+        columns.delays_ms.push(one.delay.as_micros().div_ceil(1000) as i64);
     }
     columns
 }

@@ -23,10 +23,11 @@ BEGIN
     -- Due in the events' order, one microsecond after the other: claims take them in that order, a few at a time beside
     -- what is new. Ordered webhooks keep their order per key as ever.
     INSERT INTO webhook.pending AS p (delivery_id, event_id, webhook_id, key, reason, attempts, due_at, ordered, seq)
-    SELECT m.delivery_id, m.id, w.id, m.key, 'replay', m.attempts, at + m.place * interval '1 microsecond',
+    SELECT m.delivery_id, m.id, w.id, m.key, 'replay', m.attempts,
+           greatest(at + m.place * interval '1 microsecond', m.deliver_at),
            m.ordered, CASE WHEN m.ordered THEN m.seq ELSE 0 END
     FROM (
-        SELECT e.id, e.key, e.seq, i.delivery_id, coalesce(d.number, 0) AS attempts,
+        SELECT e.id, e.key, e.seq, e.deliver_at, i.delivery_id, coalesce(d.number, 0) AS attempts,
                e.key IS NOT NULL AND coalesce((w.options->>'ordered')::boolean, false) AS ordered,
                row_number() OVER (ORDER BY e.epoch = webhook._epoch(), e.seq, e.xid) AS place
         FROM webhook.events e

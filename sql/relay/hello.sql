@@ -2,7 +2,7 @@
 
 CREATE FUNCTION webhook._relay_hello(p_instance text, p_version text, p_host text, p_pid integer)
     RETURNS TABLE (extension_version text, library_version text, server_version integer, adopted boolean, identity text,
-                   in_recovery boolean, settings jsonb)
+                   in_recovery boolean, settings jsonb, clock_us bigint)
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
 BEGIN
     IF NOT pg_is_in_recovery() THEN
@@ -19,12 +19,13 @@ BEGIN
            (SELECT s.system_identifier::text FROM pg_control_system() s) || '/' || current_database(),
            pg_is_in_recovery(),
            jsonb_build_object('max_payload_bytes', pg_size_bytes(current_setting('webhook.max_payload_bytes')),
-               'retention_seconds', extract(epoch FROM webhook._retention())::bigint)
+               'retention_seconds', extract(epoch FROM webhook._retention())::bigint),
+           (extract(epoch FROM clock_timestamp()) * 1000000)::bigint
     FROM pg_extension x WHERE x.extname = 'pg_webhook';
 END $$;
 
 CREATE FUNCTION webhook._relay_beat(p_instance text, p_leader boolean, p_in_flight integer, p_queued integer)
-    RETURNS TABLE (alive integer, adopted boolean)
+    RETURNS TABLE (alive integer, adopted boolean, clock_us bigint)
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
 BEGIN
     UPDATE webhook.relays r
@@ -32,7 +33,8 @@ BEGIN
     WHERE r.instance = p_instance;
     DELETE FROM webhook.relays r WHERE r.seen_at < clock_timestamp() - interval '1 hour';
     RETURN QUERY
-    SELECT count(*)::integer, webhook._is_home() FROM webhook.relays r
+    SELECT count(*)::integer, webhook._is_home(), (extract(epoch FROM clock_timestamp()) * 1000000)::bigint
+    FROM webhook.relays r
     WHERE r.seen_at > clock_timestamp() - interval '20 seconds';
 END $$;
 

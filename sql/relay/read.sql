@@ -45,7 +45,7 @@ END $$;
 CREATE FUNCTION webhook._relay_read(
     p_window text, p_seq bigint, p_xid bigint, p_max_rows integer, p_max_bytes bigint, p_config text)
     RETURNS TABLE (id text, type text, created_at timestamptz, data bytea, previous bytea, key text, account text,
-                   source text, deliver_at timestamptz, target text, seq bigint, xid bigint, more text, next text,
+                   source text, wait_ms bigint, target text, seq bigint, xid bigint, more text, next text,
                    config_changed boolean)
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp
     -- One plan for good, along the index: planning over the partitions would cost ten times the read itself.
@@ -77,7 +77,9 @@ BEGIN
     -- of the floor, and with p_seq = 0 every read would walk the whole index.
     RETURN QUERY
     SELECT u.id, u.type, u.created_at, webhook._bytes(u.data), webhook._bytes(u.previous), u.key, u.account, u.source,
-           u.deliver_at, u.target, u.seq, u.xid::text::bigint, NULL::text, NULL::text, NULL::boolean
+           -- By this server's clock: the relay's may be wrong.
+           CASE WHEN u.deliver_at > clock_timestamp() THEN ceil(extract(epoch FROM u.deliver_at - clock_timestamp()) * 1000)::bigint END,
+           u.target, u.seq, u.xid::text::bigint, NULL::text, NULL::text, NULL::boolean
     FROM (
         SELECT m.*, sum(octet_length(m.data::text)) OVER (ORDER BY m.seq, m.xid ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
         FROM (
@@ -102,7 +104,7 @@ BEGIN
 
     RETURN QUERY
     SELECT NULL::text, NULL::text, NULL::timestamptz, NULL::bytea, NULL::bytea, NULL::text, NULL::text, NULL::text,
-           NULL::timestamptz, NULL::text, NULL::bigint, NULL::bigint,
+           NULL::bigint, NULL::text, NULL::bigint, NULL::bigint,
            (w || jsonb_build_object('high', high))::text, webhook._next_window(w, high),
            p_config IS NULL OR EXISTS (
                SELECT FROM webhook.changes c

@@ -46,14 +46,16 @@ BEGIN
                CASE v.outcome WHEN 'retry' THEN v.number ELSE v.number - 1 END, v.tries,
                at + v.delay_ms * interval '1 millisecond',
                CASE v.outcome WHEN 'hold' THEN v.lease ELSE 0 END, CASE v.outcome WHEN 'hold' THEN p_instance END,
-               v.outcome = 'spill' AND v.error = 'ordered',
-               CASE WHEN v.error = 'ordered' THEN (SELECT e.seq FROM webhook.events e WHERE e.id = v.event_id) ELSE 0 END
+               v.outcome = 'spill' AND v.error = 'ordered', o.seq
         FROM unnest(p_delivery_ids, p_event_ids, p_webhook_ids, p_keys, p_outcomes, p_numbers, p_tries, p_leases, p_errors,
-                    p_delays_ms) WITH ORDINALITY
-             AS v(delivery_id, event_id, webhook_id, key, outcome, number, tries, lease, error, delay_ms, n)
+                    p_delays_ms)
+             AS v(delivery_id, event_id, webhook_id, key, outcome, number, tries, lease, error, delay_ms)
+        CROSS JOIN LATERAL (SELECT CASE WHEN v.error = 'ordered' THEN (
+                                SELECT e.seq FROM webhook.events e WHERE e.id = v.event_id) ELSE 0 END) o(seq)
         WHERE ((v.outcome IN ('retry', 'spill') AND v.lease = 0) OR v.outcome = 'hold')
           AND EXISTS (SELECT FROM webhook.webhooks w WHERE w.id = v.webhook_id)
-        ORDER BY v.n
+        -- Each one of a key finds the one before it there (pending_queue); a batch may come in another order.
+        ORDER BY o.seq
         ON CONFLICT DO NOTHING;
     END IF;
     RETURN p_n + 1;

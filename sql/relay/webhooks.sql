@@ -14,7 +14,8 @@ CREATE FUNCTION webhook._relay_webhooks(p_since text)
     RETURNS TABLE (config text, id text, url text, events text[], status text, filter_config jsonb, account text,
                    options jsonb, active_since timestamptz, secrets text[], subscriptions jsonb, failing_since timestamptz)
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
-    SELECT pg_current_snapshot()::text, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+    -- On disk before it is used: a crash could undo a new secret that requests are signed with already.
+    SELECT pg_current_snapshot()::text, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM webhook._flush_wal()
     UNION ALL
     SELECT NULL, c.id, w.url, w.events, w.status, w.filter_config, w.account, webhook._seconds(w.options),
            w.active_since,

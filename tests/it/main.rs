@@ -39,6 +39,7 @@ mod https;
 mod isolation;
 mod listen;
 mod operate;
+mod ordered;
 mod outcome;
 mod pgspot;
 mod pooler;

@@ -114,3 +114,19 @@ async fn what_the_relay_has_still_to_read_is_not_sent_twice() {
     db.until("SELECT backlog FROM webhook_stats()", "0").await;
     assert_eq!(receiver.count(), 2);
 }
+
+#[tokio::test]
+async fn what_was_missed_and_is_not_due_yet_waits_for_its_time() {
+    let (db, receiver) = (Database::new().await, Receiver::start());
+    let _relay = Relay::start(&db.url()).await;
+    db.run("SELECT webhook_emit('user.created', '{}', deliver_at => clock_timestamp() + '1 day')").await;
+    db.until("SELECT backlog FROM webhook_stats()", "0").await;
+    let (webhook, _) = db.webhook(&receiver.url("/hook"), "").await;
+    assert_eq!(db.value(&replay(&webhook, "missed")).await, "1");
+    let early =
+        "SELECT due_at < deliver_at FROM webhook.pending p JOIN webhook.events e ON e.id = p.event_id";
+    assert_eq!(db.value(early).await, "f");
+    db.emit("user.created", "{}").await;
+    receiver.wait_for(1).await;
+    assert_eq!(db.value("SELECT pending FROM webhook_stats()").await, "1");
+}

@@ -93,3 +93,23 @@ async fn the_way_to_postgres_is_cut_and_comes_back() {
     db.until(&delivered, "3").await;
     relay.ready().await;
 }
+
+#[tokio::test]
+async fn what_is_recorded_is_kept_though_commits_do_not_wait_for_the_disk() {
+    let cluster = Cluster::start(&["synchronous_commit=off", "wal_writer_delay=10s"]).await;
+    let (db, receiver) = (Database::on(&cluster).await, Receiver::start());
+    let relay = Relay::start(&db.url()).await;
+    let (webhook, _) = db.webhook(&receiver.url("/hook"), "").await;
+    let delivered = format!(
+        "SELECT count(*) FROM webhook.deliveries WHERE webhook_id = '{webhook}' AND status = 'delivered'"
+    );
+    cluster.freeze_wal_writer().expect("there is one");
+    db.emit("user.created", "{}").await;
+    db.until(&delivered, "1").await;
+    cluster.restart(Stop::Kill).await;
+    let session = db.connect().await;
+    assert_eq!(session.value(&delivered).await, "1");
+    session.run("SELECT webhook_emit('user.created', '{}')").await;
+    session.until(&delivered, "2").await;
+    assert_eq!(receiver.count(), 2, "nothing twice\n{}", relay.logs().text());
+}

@@ -46,7 +46,7 @@ async fn logs_hold_no_secret_and_no_payload() {
     let (db, receiver) = (Database::new().await, Receiver::start());
     let relay = Relay::start(&db.url()).await;
     receiver.answer("/hook", [Reply::status(500)]);
-    let options = r#"options => '{"retry_schedule": [], "headers": {"Authorization": "canary-header"}}'"#;
+    let options = r#"events => '{user.*}', options => '{"retry_schedule": [], "headers": {"Authorization": "canary-header"}}'"#;
     let url = format!("{}?token=canary-query", receiver.url("/hook"));
     let (webhook, secret) = db.webhook(&url, options).await;
     db.emit("user.created", r#"{"text": "canary-payload"}"#).await;

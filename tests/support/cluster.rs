@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::sync::OnceCell;
 
 use crate::clock;
+use crate::disk::Disk;
 use crate::process::{Process, Signal, children, signal_to};
 use crate::run;
 use crate::session::Session;
@@ -28,6 +29,8 @@ pub struct Cluster {
     server: Mutex<Option<Process>>,
     template: OnceCell<()>,
     days_ahead: AtomicU32,
+    /// Last, so that it goes when the server is gone.
+    disk: Option<Disk>,
 }
 
 /// How to stop a server.
@@ -53,7 +56,15 @@ impl Cluster {
     /// # Panics
     /// If it does not start; its log is at [`Cluster::log`].
     pub async fn start(settings: &[&str]) -> Self {
-        let cluster = Self::empty(settings).await;
+        Self::run(Self::empty(settings, None).await).await
+    }
+
+    /// [`Cluster::start`], its data on a disk of its own of `mib` MiB, or not when that cannot be had.
+    pub async fn start_on_disk(mib: u32, settings: &[&str]) -> Self {
+        Self::run(Self::empty(settings, Some(mib)).await).await
+    }
+
+    async fn run(cluster: Self) -> Self {
         cluster.initdb();
         cluster.resume().await;
         cluster
@@ -64,7 +75,7 @@ impl Cluster {
     /// # Panics
     /// If it does not start.
     pub async fn synchronous_standby(&self) -> Self {
-        let standby = Self::empty(&[]).await;
+        let standby = Self::empty(&[], None).await;
         let mut backup = self.program("pg_basebackup");
         backup.args(["--write-recovery-conf", "--checkpoint=fast", "--no-sync", "-D"]).arg(standby.data());
         let output = backup.output().expect("start pg_basebackup");
@@ -77,8 +88,9 @@ impl Cluster {
         standby
     }
 
-    async fn empty(settings: &[&str]) -> Self {
+    async fn empty(settings: &[&str], mib: Option<u32>) -> Self {
         let folder = run::subfolder("pg");
+        let disk = mib.and_then(|mib| Disk::mount(&folder, mib));
         if let Some((uid, gid)) = owner() {
             chown(&folder, Some(uid), Some(gid)).expect("give the folder to postgres");
         }
@@ -90,6 +102,7 @@ impl Cluster {
             template: OnceCell::new(),
             days_ahead: AtomicU32::new(0),
             folder,
+            disk,
         }
     }
 
@@ -155,6 +168,16 @@ impl Cluster {
         self.restart(Stop::Fast).await;
     }
 
+    /// The disk that its data is on, if it has one of its own.
+    pub fn disk(&self) -> Option<&Disk> {
+        self.disk.as_ref()
+    }
+
+    /// True when the server has ended by itself.
+    pub fn is_down(&self) -> bool {
+        self.server.lock().expect("server").as_mut().is_none_or(|server| server.ended().is_some())
+    }
+
     /// A connection string for `database` over the Unix socket, as the superuser.
     pub fn url(&self, database: &str) -> String {
         format!("host={} port={} user=postgres dbname={database}", self.folder.display(), self.port)
@@ -171,6 +194,17 @@ impl Cluster {
     /// If it is stopped.
     pub fn pid(&self) -> u32 {
         self.server.lock().expect("server").as_ref().expect("the server runs").pid()
+    }
+
+    /// Stops the process that writes what commits did not wait for, so that killing the server loses it; returns its id.
+    pub fn freeze_wal_writer(&self) -> Option<u32> {
+        let is_writer = |pid: &u32| {
+            let title = fs::read_to_string(format!("/proc/{pid}/cmdline"));
+            title.is_ok_and(|title| title.contains("walwriter"))
+        };
+        let writer = children(self.pid()).into_iter().find(is_writer)?;
+        signal_to(writer, Signal::STOP);
+        Some(writer)
     }
 
     /// Where its data, its socket and its log are.

@@ -1,6 +1,6 @@
 #!/bin/sh
 # deps.sh <postgres major> [goal...]: installs from Debian's packages what a bare machine lacks; nothing if nothing is
-# missing. The goal `test` needs the receivers' languages too.
+# missing. The goal `test` needs the receivers' languages too, `test-chaos` a library that gives a program another clock.
 set -eu
 major=$1
 shift
@@ -24,6 +24,10 @@ case " $* " in *" test "*)
   need npm command -v npm
   need libfaketime test -e /usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1
   need pgbouncer test -x /usr/sbin/pgbouncer
+  ;;
+esac
+case " $* " in *" test-chaos "*)
+  need libfaketime test -e /usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1 -o "$(uname -m)" != x86_64
   ;;
 esac
 [ -n "$missing" ] || exit 0

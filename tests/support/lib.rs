@@ -8,6 +8,7 @@ pub mod certificates;
 pub mod clock;
 pub mod cluster;
 pub mod database;
+pub mod disk;
 pub mod fault;
 pub mod pooler;
 pub mod process;

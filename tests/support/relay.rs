@@ -34,8 +34,7 @@ impl Relay {
 
     /// [`Relay::start_with`] that does not wait until it is ready.
     pub async fn launch(url: &str, arguments: &[&str]) -> Self {
-        let arguments = [&["--allow-target", "127.0.0.0/8"], arguments].concat();
-        Self::spawn(url, &arguments, &[]).await
+        Self::doomed(url, arguments, &[]).await
     }
 
     /// A relay as an operator starts it, with nothing allowed that `arguments` do not allow, and `environment`
@@ -44,6 +43,12 @@ impl Relay {
         let relay = Self::spawn(url, arguments, environment).await;
         relay.ready().await;
         relay
+    }
+
+    /// A relay with a fault of its own in its environment; not waited for, as it may not live to be ready.
+    pub async fn doomed(url: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let arguments = [&["--allow-target", "127.0.0.0/8"], arguments].concat();
+        Self::spawn(url, &arguments, environment).await
     }
 
     async fn spawn(url: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
@@ -123,6 +128,11 @@ impl Relay {
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
         self.process.lock().expect("process").signal(signal);
+    }
+
+    /// How it ended, if it has.
+    pub fn status(&self) -> Option<ExitStatus> {
+        self.process.lock().expect("process").ended()
     }
 
     /// Waits until it has ended by itself.

@@ -1,6 +1,6 @@
 //! From read events to queued deliveries, as fast as memory and receivers allow.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -51,13 +51,13 @@ impl Engine {
     /// Enters one event into the ledger and queues its deliveries.
     fn enter(&mut self, item: Item, now: Instant) {
         let Some(term) = &mut self.term else { return };
-        let Item { matched, deliver_at, after } = item;
+        let Item { matched, due, after } = item;
         if matched.hooks.is_empty() {
             term.ledger.pass(after);
             return;
         }
         let ticket = term.ledger.enter(after, matched.hooks.len() as u32);
-        let wait = deliver_at.and_then(until);
+        let wait = due.map(|due| due.saturating_duration_since(now)).filter(|wait| !wait.is_zero());
         for (hook, id) in matched.hooks {
             match self.adopt(&id, ticket) {
                 Some(Orphan::Flying(_)) => continue,
@@ -118,12 +118,4 @@ impl Engine {
             }
         }
     }
-}
-
-/// How long until then; none when it is past.
-fn until(micros: i64) -> Option<Duration> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros() as i64;
-    let wait = u64::try_from(micros.saturating_sub(now)).ok().filter(|wait| *wait > 0)?;
-    // The database bounds what an interval can hold.
-    Some(Duration::from_micros(wait).min(Duration::from_secs(100 * 366 * 86_400)))
 }

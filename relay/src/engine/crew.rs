@@ -1,11 +1,14 @@
 //! Tasks that carry requests. Each carries many, one after the other: their memory is asked for once.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::client::Client;
+use crate::context::Context;
+use crate::failpoint;
 use crate::outcome::{Exchange, Failure};
 use crate::post::Launch;
 use crate::request;
@@ -28,6 +31,7 @@ pub struct Landed {
 /// All couriers.
 #[derive(Debug)]
 pub(super) struct Crew {
+    context: Arc<Context>,
     client: Client,
     couriers: Vec<mpsc::UnboundedSender<Launch>>,
     idle: Vec<usize>,
@@ -35,8 +39,8 @@ pub(super) struct Crew {
 }
 
 impl Crew {
-    pub(super) fn new(client: Client, landed: mpsc::UnboundedSender<Landed>) -> Self {
-        Self { client, couriers: Vec::new(), idle: Vec::new(), landed }
+    pub(super) fn new(context: Arc<Context>, client: Client, landed: mpsc::UnboundedSender<Landed>) -> Self {
+        Self { context, client, couriers: Vec::new(), idle: Vec::new(), landed }
     }
 
     /// Sends an idle courier, or a new one.
@@ -56,11 +60,11 @@ impl Crew {
 
     fn hire(&self, courier: usize) -> mpsc::UnboundedSender<Launch> {
         let (sender, mut launches) = mpsc::unbounded_channel::<Launch>();
-        let (client, landed) = (self.client.clone(), self.landed.clone());
+        let (context, client, landed) = (self.context.clone(), self.client.clone(), self.landed.clone());
         tokio::spawn(async move {
             while let Some(launch) = launches.recv().await {
                 let report = Report::new(&landed, courier, launch.flight);
-                carry(&client, &launch, report).await;
+                carry(&context, &client, &launch, report).await;
             }
         });
         sender
@@ -96,12 +100,16 @@ impl Drop for Report<'_> {
     }
 }
 
-async fn carry(client: &Client, launch: &Launch, mut report: Report<'_>) {
+async fn carry(context: &Context, client: &Client, launch: &Launch, mut report: Report<'_>) {
     let Launch { delivery, hook, .. } = launch;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() as i64;
-    let exchange = match request::sign(hook, &delivery.event, &delivery.id, now) {
-        Ok(signed) => client.exchange(signed, hook.timeout(), hook.options().store_response).await,
+    let exchange = match request::sign(hook, &delivery.event, &delivery.id, context.clock.seconds()) {
+        Ok(signed) => {
+            failpoint::pass("send");
+            failpoint::begin("sending");
+            client.exchange(signed, hook.timeout(), hook.options().store_response).await
+        }
         Err(failure) => Err(failure),
     };
+    failpoint::pass("answered");
     report.send(exchange);
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -11,6 +11,7 @@ use super::crew::Landed;
 use super::{Engine, Inbox};
 use crate::delivery::Claim;
 use crate::errand::{self, Errand};
+use crate::failpoint;
 use crate::matching::Registry;
 use crate::record::{Judged, Word};
 
@@ -60,27 +61,23 @@ impl Duty {
     }
 
     /// The webhook fails; true if that is news.
-    pub(super) fn fails(&mut self, webhook: &str) -> bool {
+    pub(super) fn fails(&mut self, webhook: &str, now: i64) -> bool {
         let news = !self.failing.contains_key(webhook);
         if news {
-            self.failing.insert(webhook.to_owned(), now_micros());
+            self.failing.insert(webhook.to_owned(), now);
         }
         news
     }
 
     /// True when the webhook has done nothing but fail for five days.
-    pub(super) fn failed_too_long(&self, webhook: &str) -> bool {
-        self.failing.get(webhook).is_some_and(|since| now_micros() - since > FIVE_DAYS)
+    pub(super) fn failed_too_long(&self, webhook: &str, now: i64) -> bool {
+        self.failing.get(webhook).is_some_and(|since| now - since > FIVE_DAYS)
     }
 
     /// The webhook is being made inactive; true if that is news.
     pub(super) fn disabled(&mut self, webhook: &str) -> bool {
         self.disabled.insert(webhook.to_owned())
     }
-}
-
-fn now_micros() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros() as i64
 }
 
 impl Engine {
@@ -133,6 +130,7 @@ impl Engine {
         }
         let mut leading = self.term.is_some();
         loop {
+            failpoint::pass("stopping");
             let now = Instant::now();
             if !self.flush.is_under_way() && self.batch.is_empty() {
                 if leading {

@@ -128,7 +128,9 @@ impl Engine {
             "an attempt failed"
         );
         let final_failure = matches!(landing.verdict, Verdict::Failed | Verdict::Gone);
-        if (landing.change == Change::Opened || final_failure) && self.duty.fails(&id) {
+        if (landing.change == Change::Opened || final_failure)
+            && self.duty.fails(&id, self.context.clock.micros())
+        {
             self.notice(Notice::Failing { webhook: id.clone(), failing: true });
         }
         if landing.change == Change::Opened {
@@ -143,7 +145,7 @@ impl Engine {
         }
         if landing.verdict == Verdict::Gone {
             self.disable(&id, "410 Gone: the endpoint wants no more");
-        } else if self.duty.failed_too_long(&id) {
+        } else if self.duty.failed_too_long(&id, self.context.clock.micros()) {
             self.disable(&id, "nothing but failures for five days");
         }
         if final_failure {

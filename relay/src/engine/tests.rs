@@ -135,7 +135,7 @@ impl Stage {
         for n in numbers {
             end = position(n as i64);
             let matched = self.registry.matched(event(n), None);
-            items.push(Item { matched, deliver_at: None, after: end.clone() });
+            items.push(Item { matched, due: None, after: end.clone() });
         }
         let registry = self.registry.clone();
         self.chunks.send(Chunk { term, registry, items, end }).await.unwrap();

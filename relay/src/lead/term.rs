@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{End, Leader, News, RENEW};
+use crate::failpoint;
 use crate::read::{self, Chunk};
 use crate::store::{Lead, Session, StoreError, Way};
 use crate::wake::{Found, Step, Wakefulness};
@@ -37,6 +38,7 @@ impl Leader {
             let config = self.config.clone().unwrap_or_default();
             let page = session.read(&position, read::PAGE_ROWS, max_bytes, &config).await?;
             self.proved(session, asked);
+            failpoint::pass("read");
             let changed = page.config_changed;
             if changed {
                 self.refresh(session).await?;
@@ -51,6 +53,7 @@ impl Leader {
                 read::leave_out_recorded(&mut items, lead.ahead, session).await?;
                 let registry = self.registry.clone();
                 self.hand_over(session, Chunk { term, registry, items, end: position.clone() }).await?;
+                failpoint::pass("handed");
             }
             if rung && (changed || found.transactions == 0) {
                 self.tell(News::Rang)?;

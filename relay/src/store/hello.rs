@@ -21,6 +21,8 @@ pub struct Hello {
     pub in_recovery: bool,
     /// Limits that the database sets.
     pub settings: Value,
+    /// The database's clock, microseconds since 1970.
+    pub clock: i64,
 }
 
 /// The answer to a heartbeat.
@@ -30,13 +32,15 @@ pub struct Beat {
     pub alive: i32,
     /// As in [`Hello`].
     pub adopted: bool,
+    /// As in [`Hello`].
+    pub clock: i64,
 }
 
 impl Session {
     /// Says hello; the first call on a session.
     pub async fn hello(&self, instance: &str, host: &str) -> Result<Hello, StoreError> {
         let pid = std::process::id() as i32;
-        let row = self.row(LONG, "SELECT extension_version, library_version, server_version, adopted, identity, in_recovery, settings FROM webhook._relay_hello($1, $2, $3, $4)", &[&instance, &env!("CARGO_PKG_VERSION"), &host, &pid]).await?;
+        let row = self.row(LONG, "SELECT extension_version, library_version, server_version, adopted, identity, in_recovery, settings, clock_us FROM webhook._relay_hello($1, $2, $3, $4)", &[&instance, &env!("CARGO_PKG_VERSION"), &host, &pid]).await?;
         Ok(Hello {
             extension_version: row.try_get(0)?,
             library_version: row.try_get(1)?,
@@ -45,6 +49,7 @@ impl Session {
             identity: row.try_get(4)?,
             in_recovery: row.try_get(5)?,
             settings: row.try_get(6)?,
+            clock: row.try_get(7)?,
         })
     }
 
@@ -59,11 +64,11 @@ impl Session {
         let row = self
             .row(
                 SHORT,
-                "SELECT alive, adopted FROM webhook._relay_beat($1, $2, $3, $4)",
+                "SELECT alive, adopted, clock_us FROM webhook._relay_beat($1, $2, $3, $4)",
                 &[&instance, &leader, &in_flight, &queued],
             )
             .await?;
-        Ok(Beat { alive: row.try_get(0)?, adopted: row.try_get(1)? })
+        Ok(Beat { alive: row.try_get(0)?, adopted: row.try_get(1)?, clock: row.try_get(2)? })
     }
 
     /// Says goodbye.

@@ -4,12 +4,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::Value;
+use tokio::time::Instant;
 use tokio_postgres::Row;
 
 use super::{LONG, Micros, SHORT, Session, StoreError, Way, unexpected};
 use crate::event::Facts;
 use crate::ledger::Position;
 use crate::matching::HookRow;
+
+/// Longer than anybody waits, and within what the database can add to a time.
+const LONGEST_WAIT: Duration = Duration::from_secs(100 * 366 * 86_400);
 
 /// A won lead.
 #[derive(Debug, Clone)]
@@ -27,8 +31,8 @@ pub struct Lead {
 pub struct PageRow {
     /// What it says.
     pub facts: Facts,
-    /// Microseconds since 1970.
-    pub deliver_at: Option<i64>,
+    /// Not to be sent before.
+    pub due: Option<Instant>,
     /// Queued by somebody else for one webhook alone.
     pub target: Option<Box<str>>,
     /// Its place.
@@ -120,7 +124,7 @@ impl Session {
         max_bytes: i64,
         config: &str,
     ) -> Result<Page, StoreError> {
-        let mut rows = self.rows(SHORT, "SELECT id, type, created_at, data, previous, key, account, source, deliver_at, target, seq, xid, more, next, config_changed FROM webhook._relay_read($1, $2, $3, $4, $5, $6)", &[&&*from.window, &from.seq, &from.xid, &max_rows, &max_bytes, &config]).await?;
+        let mut rows = self.rows(SHORT, "SELECT id, type, created_at, data, previous, key, account, source, wait_ms, target, seq, xid, more, next, config_changed FROM webhook._relay_read($1, $2, $3, $4, $5, $6)", &[&&*from.window, &from.seq, &from.xid, &max_rows, &max_bytes, &config]).await?;
         let last = rows.pop().ok_or_else(|| unexpected("_relay_read returned nothing"))?;
         Ok(Page {
             rows: rows.iter().map(page_row).collect::<Result<_, _>>()?,
@@ -173,7 +177,9 @@ fn page_row(row: &Row) -> Result<PageRow, StoreError> {
             account: boxed(row, 6)?,
             source: boxed(row, 7)?,
         },
-        deliver_at: row.try_get::<_, Option<Micros>>(8)?.map(|at| at.0),
+        due: row
+            .try_get::<_, Option<i64>>(8)?
+            .map(|ms| Instant::now() + LONGEST_WAIT.min(Duration::from_millis(ms as u64))),
         target: boxed(row, 9)?,
         seq: row.try_get(10)?,
         xid: row.try_get(11)?,

@@ -1,0 +1,215 @@
+//! Doing to a round what its plan says.
+
+use std::time::{Duration, SystemTime};
+
+use rand::Rng;
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
+use tokio::time::{Instant, sleep};
+use webhook_tests::cluster::{Cluster, Stop};
+use webhook_tests::process::{Signal, children, signal_to};
+use webhook_tests::receiver::{Receiver, Reply};
+use webhook_tests::session::Session;
+use webhook_tests::until::until;
+
+use crate::fleet::Fleet;
+use crate::plan::{Fault, Plan};
+
+/// It takes the relays so long to notice a fault: what they send meanwhile may be doubled as well.
+const NOTICE: Duration = Duration::from_secs(1);
+
+/// A hard fault that landed.
+#[derive(Debug)]
+pub struct Landed {
+    /// What it was.
+    pub name: String,
+    /// From when …
+    pub began: SystemTime,
+    /// … until when.
+    pub ended: SystemTime,
+}
+
+/// What can be broken.
+pub struct Scene<'a> {
+    /// Postgres.
+    pub cluster: &'a Cluster,
+    /// The relays.
+    pub fleet: Fleet,
+    /// Commits do not wait for the disk.
+    pub forgetful: bool,
+    /// The receiver.
+    pub receiver: &'a Receiver,
+    /// The paths that webhooks point at.
+    pub paths: &'a [&'a str],
+    /// The seed's chance.
+    pub random: StdRng,
+    /// What was done.
+    pub landed: Vec<Landed>,
+    /// Links that stand still or refuse, and until when.
+    pub broken: Vec<(usize, Instant)>,
+}
+
+impl Scene<'_> {
+    /// All steps of a plan.
+    pub async fn play(&mut self, plan: &Plan) {
+        for (pause, fault) in &plan.steps {
+            self.wait(*pause).await;
+            self.strike(*fault).await;
+        }
+    }
+
+    /// Everything whole again.
+    pub async fn heal(&mut self) {
+        self.receiver_recovers();
+        self.postgres_runs().await;
+        self.fleet.heal(&mut self.random).await;
+        if !std::mem::take(&mut self.broken).is_empty() {
+            self.note("links pass again", SystemTime::now());
+        }
+        while self.fleet.is_unsettled() {
+            self.wait(Duration::from_millis(100)).await;
+        }
+    }
+
+    fn note_upset(&mut self) {
+        for since in self.fleet.take_upset() {
+            self.note("a relay died or woke", since);
+        }
+    }
+
+    /// Lets time pass and looks after the relays.
+    pub async fn wait(&mut self, time: Duration) {
+        let end = Instant::now() + time;
+        while Instant::now() < end {
+            sleep(Duration::from_millis(20)).await;
+            self.fleet.tend(&mut self.random).await;
+            self.note_upset();
+            for (place, until) in std::mem::take(&mut self.broken) {
+                if until <= Instant::now() {
+                    self.fleet.place(place).proxy.pass();
+                    self.note("the link passes again", SystemTime::now());
+                } else {
+                    self.broken.push((place, until));
+                }
+            }
+        }
+    }
+
+    fn note(&mut self, name: &str, began: SystemTime) {
+        self.landed.push(Landed { name: name.into(), began, ended: SystemTime::now() + NOTICE });
+    }
+
+    async fn strike(&mut self, fault: Fault) {
+        let began = SystemTime::now();
+        let random = &mut self.random;
+        let place = self.fleet.pick(random);
+        match (fault, place) {
+            (Fault::Kill, Some(place)) => self.fleet.kill(place),
+            (Fault::Replace, Some(place)) => self.fleet.replace(place, random, None).await,
+            (Fault::Doom(point, nth), Some(place)) => {
+                let doom = format!("{point}:{nth}");
+                self.fleet.replace(place, random, Some(&doom)).await;
+            }
+            (Fault::Freeze(time), Some(place)) => {
+                self.fleet.freeze(place, time);
+            }
+            (Fault::Cut, Some(place)) => self.fleet.place(place).proxy.cut(),
+            (Fault::Refuse(time), Some(place)) => {
+                self.fleet.place(place).proxy.refuse();
+                self.broken.push((place, Instant::now() + time));
+            }
+            (Fault::Stall(time), Some(place)) => {
+                self.fleet.place(place).proxy.stall();
+                self.broken.push((place, Instant::now() + time));
+            }
+            (Fault::Join, _) => self.fleet.join(random, None).await,
+            (Fault::Backend, _) => {
+                let writer = self.write_no_wal().await;
+                let victim =
+                    writer.or_else(|| children(self.cluster.pid()).choose(&mut self.random).copied());
+                if let Some(victim) = victim {
+                    signal_to(victim, Signal::KILL);
+                }
+                self.postgres_runs().await;
+            }
+            (Fault::Server(how), _) => {
+                if matches!(how, Stop::Kill) {
+                    self.write_no_wal().await;
+                }
+                self.cluster.restart(how).await;
+            }
+            (Fault::Receivers, _) => self.receivers_fail(),
+            (Fault::Recover, _) => self.receiver_recovers(),
+            (Fault::Disk(time), _) => {
+                if let Some(disk) = self.cluster.disk() {
+                    disk.fill();
+                    self.wait(time).await;
+                }
+                self.postgres_runs().await;
+            }
+            (Fault::Clock(seconds), _) => self.fleet.set_clock(seconds),
+            (_, None) => {}
+        }
+        if fault.is_hard() && !matches!(fault, Fault::Doom(..)) {
+            self.note(&fault.to_string(), began);
+        }
+    }
+
+    /// In a forgetful round, lets commits pile up in the server's memory, where a kill loses them; returns who should write them.
+    async fn write_no_wal(&mut self) -> Option<u32> {
+        let writer = if self.forgetful { self.cluster.freeze_wal_writer() } else { None };
+        if writer.is_some() {
+            self.wait(Duration::from_millis(500)).await;
+        }
+        writer
+    }
+
+    /// There is room on the disk, and the server accepts connections. One that could not recover, for want of room or because
+    /// it was killed while it did, has ended.
+    async fn postgres_runs(&mut self) {
+        if let Some(disk) = self.cluster.disk() {
+            disk.free();
+        }
+        let url = self.cluster.url("postgres");
+        until("Postgres to accept connections", async || {
+            if self.cluster.is_down() {
+                self.cluster.restart(Stop::Kill).await;
+            }
+            Session::try_open(&url).await.map(drop)
+        })
+        .await;
+    }
+
+    fn receivers_fail(&mut self) {
+        for path in self.paths {
+            let random = &mut self.random;
+            if random.random_bool(0.6) {
+                let replies: Vec<_> =
+                    (0..3000).map(|_| bad_reply(random)).chain([Reply::status(200)]).collect();
+                self.receiver.answer(path, replies);
+            }
+        }
+    }
+
+    fn receiver_recovers(&mut self) {
+        for path in self.paths {
+            self.receiver.answer(path, [Reply::status(200)]);
+        }
+    }
+}
+
+fn bad_reply(random: &mut StdRng) -> Reply {
+    let ok = Reply::status(200);
+    match random.random_range(0..40) {
+        0..=2 => Reply::status(500),
+        3 => Reply::status(503),
+        4 => Reply::status(429).header("Retry-After", "1"),
+        5 => Reply::status(302).header("Location", "http://127.0.0.1:1/"),
+        6 => Reply::hang(),
+        7 | 8 => Reply::close(),
+        9 => ok.slowly("slow bytes", Duration::from_millis(100)),
+        10 => ok.endless(),
+        11..=14 => ok.after(Duration::from_millis(random.random_range(1..1400))),
+        _ => ok,
+    }
+}

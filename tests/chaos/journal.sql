@@ -1,0 +1,87 @@
+-- What the generator did, written in the very transactions that did it: what is rolled back is not here either.
+CREATE SCHEMA chaos;
+CREATE SEQUENCE chaos.counter;
+CREATE TABLE chaos.thing (id int PRIMARY KEY DEFAULT nextval('chaos.counter'), version int NOT NULL DEFAULT 1, text text);
+
+-- Changes of watched rows; each must have become an event.
+CREATE TABLE chaos.did (xid xid8 NOT NULL, type text NOT NULL, thing int NOT NULL, version int NOT NULL);
+-- Calls of webhook_emit and what they returned; turn counts the emits of a key in the order of their commits.
+CREATE TABLE chaos.said (xid xid8 NOT NULL, event_id text NOT NULL, key text, turn int, idempotency_key text);
+-- What each transaction saw last: a webhook that it saw is older than its commit.
+CREATE TABLE chaos.tx (xid xid8 PRIMARY KEY, seen pg_snapshot NOT NULL);
+-- What each webhook wanted, from which transaction on.
+CREATE TABLE chaos.version (
+    webhook_id text NOT NULL, n int NOT NULL DEFAULT nextval('chaos.counter'), xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    keeps boolean NOT NULL, since timestamptz NOT NULL, types text[] NOT NULL, ordered boolean NOT NULL);
+CREATE TABLE chaos.secret (webhook_id text NOT NULL, secret text NOT NULL);
+CREATE TABLE chaos.replayed (delivery_id text NOT NULL, at timestamptz NOT NULL DEFAULT clock_timestamp());
+
+-- What the receiver saw, and what was done to it all; written when it is over.
+CREATE TABLE chaos.arrived (
+    n int PRIMARY KEY, at timestamptz NOT NULL, signed_at timestamptz NOT NULL, delivery_id text NOT NULL, event_id text NOT NULL, webhook_id text NOT NULL,
+    path text NOT NULL, is_valid boolean NOT NULL, body jsonb NOT NULL);
+CREATE TABLE chaos.fault (name text NOT NULL, began timestamptz NOT NULL, ended timestamptz NOT NULL);
+
+-- Notes what a webhook wants as of this transaction; call it after each change.
+CREATE FUNCTION chaos.note_version(webhook text) RETURNS void LANGUAGE sql AS $$
+    INSERT INTO chaos.version (webhook_id, keeps, since, types, ordered)
+    SELECT w.id, w.status = 'active' OR coalesce((w.options->>'keep_backlog')::boolean, false), w.active_since, w.events,
+           coalesce((w.options->>'ordered')::boolean, false)
+    FROM webhook.webhooks w WHERE w.id = webhook
+$$;
+CREATE FUNCTION chaos.create_webhook(url text, types text[], options jsonb) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE w webhook._webhook;
+BEGIN
+    w := webhook_create(url, types, options => options || jsonb_build_object(
+        'timeout_ms', 1500, 'retry_schedule', (SELECT jsonb_agg('1 second'::text) FROM generate_series(1, 60))));
+    INSERT INTO chaos.secret VALUES (w.id, w.secret);
+    PERFORM chaos.note_version(w.id);
+    RETURN w.id;
+END $$;
+CREATE FUNCTION chaos.update_webhook(webhook text, changes jsonb) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM webhook_update(webhook, changes);
+    PERFORM chaos.note_version(webhook);
+END $$;
+CREATE FUNCTION chaos.rotate(webhook text) RETURNS void LANGUAGE sql AS $$
+    INSERT INTO chaos.secret SELECT webhook, r.secret FROM webhook_rotate_secret(webhook, grace => '1 hour') r
+$$;
+CREATE FUNCTION chaos.replay(delivery text) RETURNS void LANGUAGE sql AS $$
+    INSERT INTO chaos.replayed SELECT webhook_replay(delivery)
+$$;
+CREATE FUNCTION chaos.replay_all(webhook text, status text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM webhook_replay(webhook, now() - interval '2 seconds', status => status);
+    INSERT INTO chaos.replayed SELECT p.delivery_id FROM webhook.pending p WHERE p.webhook_id = webhook AND p.reason = 'replay';
+END $$;
+
+-- The generator's steps.
+CREATE FUNCTION chaos.insert_thing() RETURNS void LANGUAGE sql AS $$
+    WITH t AS (INSERT INTO chaos.thing (text) VALUES (repeat('ä"', (random() * 40)::int)) RETURNING id, version)
+    INSERT INTO chaos.did SELECT pg_current_xact_id(), 'thing.created', id, version FROM t
+$$;
+CREATE FUNCTION chaos.update_thing(pick float) RETURNS void LANGUAGE sql AS $$
+    WITH t AS (UPDATE chaos.thing SET version = version + 1
+               WHERE id = (SELECT id FROM chaos.thing ORDER BY id OFFSET floor(pick * (SELECT count(*) FROM chaos.thing)) LIMIT 1)
+               RETURNING id, version)
+    INSERT INTO chaos.did SELECT pg_current_xact_id(), 'thing.updated', id, version FROM t
+$$;
+CREATE FUNCTION chaos.delete_thing(pick float) RETURNS void LANGUAGE sql AS $$
+    WITH t AS (DELETE FROM chaos.thing
+               WHERE id = (SELECT id FROM chaos.thing ORDER BY id OFFSET floor(pick * (SELECT count(*) FROM chaos.thing)) LIMIT 1)
+               RETURNING id, version)
+    INSERT INTO chaos.did SELECT pg_current_xact_id(), 'thing.deleted', id, version FROM t
+$$;
+-- Emits with a key take turns, so that their order is that of their commits.
+CREATE FUNCTION chaos.emit(key text, idempotency_key text, due_in interval) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE turn int;
+BEGIN
+    IF key IS NOT NULL THEN PERFORM pg_advisory_xact_lock(1, hashtext(key)); END IF;
+    turn := nextval('chaos.counter');
+    INSERT INTO chaos.said VALUES (pg_current_xact_id(), webhook_emit(
+        'note.said', jsonb_build_object('turn', turn, 'text', repeat('x', (random() * 200)::int)), key => key,
+        idempotency_key => idempotency_key, deliver_at => clock_timestamp() + due_in), key, turn, idempotency_key);
+END $$;
+CREATE FUNCTION chaos.seen() RETURNS void LANGUAGE sql AS $$
+    INSERT INTO chaos.tx VALUES (pg_current_xact_id(), pg_current_snapshot())
+$$;

@@ -1,0 +1,139 @@
+//! `make test-chaos`: rounds of random work under random faults, each from a seed, and an exact account at the end.
+//!
+//! `CHAOS_SEEDS=1..500` runs more of them, `CHAOS_SEEDS=17` one again, `CHAOS_JOBS` so many at once. The seed decides what is
+//! done to whom; when things happen is up to the machine, so a failure may take some runs of its seed to come back.
+
+mod evidence;
+mod faults;
+mod fleet;
+mod generator;
+mod plan;
+mod round;
+mod verdict;
+
+use std::os::unix::process::CommandExt;
+use std::panic::catch_unwind;
+use std::process::{Command, ExitCode};
+use std::sync::Mutex;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio::runtime;
+use webhook_tests::stage::Stage;
+
+use evidence::Evidence;
+use verdict::Account;
+
+fn main() -> ExitCode {
+    if std::env::var_os("CHAOS_INSIDE").is_none() {
+        enter();
+    }
+    run()
+}
+
+/// Starts this program anew where it may mount small disks that nobody else sees; goes on without if that is not allowed.
+fn enter() {
+    let program = std::env::current_exe().expect("know our own path");
+    let mut inside = Command::new("unshare");
+    inside.args(["--mount", "--propagation", "private", "--"]).arg(program).env("CHAOS_INSIDE", "1");
+    let allowed = Command::new("unshare").args(["--mount", "--", "true"]).status();
+    if allowed.is_ok_and(|status| status.success()) {
+        let error = inside.exec();
+        panic!("cannot start again in a mount namespace: {error}");
+    }
+    println!("NOT CHECKED: full disks, as this user may not mount");
+}
+
+/// What all rounds came to.
+#[derive(Default)]
+struct Total {
+    failed: Vec<u64>,
+    repeated: usize,
+    evidence: Evidence,
+}
+
+fn run() -> ExitCode {
+    let (first, last) = seeds();
+    let jobs = std::env::var("CHAOS_JOBS").map_or(3, |text| text.parse().expect("CHAOS_JOBS is a number"));
+    if plan::faketime().is_none() {
+        println!("NOT CHECKED: clock steps of the relay, as Debian's package libfaketime is not there");
+    }
+    block_on(Stage::get());
+    let (seeds, total) = (Mutex::new(first..=last), Mutex::new(Total::default()));
+    let next = || seeds.lock().expect("seeds").next();
+    thread::scope(|scope| {
+        for _ in 0..jobs {
+            scope.spawn(|| {
+                while let Some(seed) = next() {
+                    let account = play(seed);
+                    let mut total = total.lock().expect("total");
+                    match account {
+                        Some(account) => {
+                            total.repeated += account.repeated;
+                            total.evidence.add(&account.evidence);
+                        }
+                        None => total.failed.push(seed),
+                    }
+                }
+            });
+        }
+    });
+    sum_up(total.into_inner().expect("total"), last - first + 1)
+}
+
+fn sum_up(mut total: Total, rounds: u64) -> ExitCode {
+    println!("What the logs show of the faults:");
+    total.evidence.lines().for_each(|line| println!("{line}"));
+    let held = rounds - total.failed.len() as u64;
+    println!("{held} of {rounds} rounds held; {} requests were repeated", total.repeated);
+    if !total.failed.is_empty() {
+        total.failed.sort_unstable();
+        println!("failed seeds: {:?}", total.failed);
+        return ExitCode::FAILURE;
+    }
+    let mut missing = total.evidence.missing();
+    missing.retain(|sign| match *sign {
+        evidence::FULL_DISK => std::env::var_os("CHAOS_INSIDE").is_some(),
+        evidence::WRONG_CLOCK => plan::faketime().is_some(),
+        _ => true,
+    });
+    // A few rounds need not have everything.
+    if rounds >= 20 && !missing.is_empty() {
+        println!("These faults never landed: {missing:?}");
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}
+
+/// Plays one round and says how it went.
+fn play(seed: u64) -> Option<Account> {
+    let begun = Instant::now();
+    let step_failed = |_| Err("a step failed: its panic is above".into());
+    let result = catch_unwind(|| block_on(round::run(seed))).unwrap_or_else(step_failed);
+    let took = Duration::from_secs(begun.elapsed().as_secs());
+    match result {
+        Ok(account) => {
+            println!("seed {seed:3}  ok in {took:?}: {account}");
+            Some(account)
+        }
+        Err(report) => {
+            println!(
+                "seed {seed:3}  FAILED in {took:?}: {report}\n    again: CHAOS_SEEDS={seed} make test-chaos"
+            );
+            None
+        }
+    }
+}
+
+fn block_on<T>(work: impl Future<Output = T>) -> T {
+    runtime::Builder::new_current_thread().enable_all().build().expect("start a runtime").block_on(work)
+}
+
+/// The range of `CHAOS_SEEDS`: `7` or `1..20`, both ends included.
+fn seeds() -> (u64, u64) {
+    let text = std::env::var("CHAOS_SEEDS").unwrap_or_else(|_| "1..20".into());
+    let number =
+        |text: &str| text.parse().unwrap_or_else(|_| panic!("CHAOS_SEEDS is a number or 1..20, not {text}"));
+    let (first, last) = text.split_once("..").unwrap_or((&text, &text));
+    (number(first), number(last))
+}

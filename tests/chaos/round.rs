@@ -1,0 +1,131 @@
+//! One round: everything started, work under faults, everything healed, drained and judged.
+
+use std::time::Duration;
+
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use tokio::time::{Instant, sleep};
+use webhook_tests::cluster::Cluster;
+use webhook_tests::database::Database;
+use webhook_tests::receiver::Receiver;
+use webhook_tests::run;
+use webhook_tests::session::Session;
+
+use crate::evidence::Evidence;
+use crate::faults::Scene;
+use crate::fleet::Fleet;
+use crate::generator::{Generator, Webhooks};
+use crate::plan::{Kind, Plan};
+use crate::verdict::{self, Account};
+
+/// Leases of the dead run for 30 s, and a drain may need two of them.
+const PATIENCE: Duration = Duration::from_secs(150);
+const PATHS: [&str; 6] = ["/plain", "/ordered", "/both", "/pauses", "/keeps", "/new"];
+const SETTINGS: [&str; 8] = [
+    "fsync=off",
+    "track_commit_timestamp=on",
+    "deadlock_timeout=100ms",
+    // Commits that do not wait are not written by the way.
+    "wal_writer_delay=10s",
+    "wal_buffers=16MB",
+    "max_wal_size=64MB",
+    "min_wal_size=32MB",
+    "shared_buffers=32MB",
+];
+
+/// Plays the round of a seed; an error is the report.
+pub async fn run(seed: u64) -> Result<Account, String> {
+    let plan = Plan::of(seed);
+    let mut settings = SETTINGS.to_vec();
+    settings.extend(plan.forgetful.then_some("synchronous_commit=off"));
+    let cluster = match plan.kind {
+        Kind::Everything => Cluster::start_on_disk(400, &settings).await,
+        _ => Cluster::start(&settings).await,
+    };
+    let db = Database::on(&cluster).await;
+    let receiver = Receiver::start();
+    db.run(include_str!("journal.sql")).await;
+    // Its first run moves rows, and the time of a record is that of the transaction that wrote its row.
+    db.run("SELECT webhook._relay_maintain()").await;
+    db.run("SELECT webhook_watch('chaos.thing', 'thing')").await;
+    db.run("SELECT webhook_event_type_create('note.said')").await;
+    let create = async |path: &str, options: &str| {
+        let types = if path == "/plain" { "{thing.*}" } else { "{thing.*,note.*}" };
+        db.value(&format!("SELECT chaos.create_webhook('{}', '{types}', '{options}')", receiver.url(path)))
+            .await
+    };
+    let plain = create("/plain", "{}").await;
+    let ordered = create("/ordered", r#"{"ordered": true}"#).await;
+    let both = create("/both", r#"{"ordered": true, "max_in_flight": 4}"#).await;
+    let pauses = create("/pauses", "{}").await;
+    let keeps = create("/keeps", r#"{"keep_backlog": true}"#).await;
+    let webhooks = Webhooks {
+        target: receiver.url(""),
+        steady: vec![plain.clone(), ordered, both],
+        fickle: vec![pauses.clone(), keeps.clone()],
+        unordered: vec![plain, pauses.clone(), keeps.clone()],
+    };
+
+    let clock = (plan.kind == Kind::Everything).then(|| run::subfolder("clock").join("offset"));
+    let mut random = StdRng::seed_from_u64(seed ^ 0x5eed);
+    let mut fleet = Fleet::new(cluster.address(), db.name(), clock.as_deref());
+    for _ in 0..plan.relays {
+        fleet.join(&mut random, None).await;
+    }
+    let generator = Generator::start(seed, &db.url(), webhooks);
+    let mut scene = Scene {
+        cluster: &cluster,
+        forgetful: plan.forgetful,
+        fleet,
+        receiver: &receiver,
+        paths: &PATHS,
+        random,
+        landed: Vec::new(),
+        broken: Vec::new(),
+    };
+    scene.play(&plan).await;
+    generator.end();
+    scene.heal().await;
+    let committed = generator.ended().await;
+
+    // The session of before may have died with the server.
+    let session = db.connect().await;
+    for webhook in [pauses, keeps] {
+        session.run(&format!("SELECT chaos.update_webhook('{webhook}', '{{\"status\": \"active\"}}')")).await;
+    }
+    let left = drain(&session).await;
+    scene.fleet.end().await;
+    let session = db.connect().await;
+    let verdict = verdict::judge(&session, &receiver, &scene.landed).await;
+    let (relays, server) = (scene.fleet.logs(), cluster.log_text());
+    let evidence = Evidence::of(&[&relays, &server]);
+    let account = Account { kind: plan.name(), committed, evidence, ..verdict.account };
+    if left.is_none() && verdict.broken.is_empty() {
+        return Ok(account);
+    }
+    let steps: Vec<_> = plan.steps.iter().map(|(_, fault)| fault.to_string()).collect();
+    let log = verdict::keep(seed, &session, &relays, &server).await;
+    Err(format!(
+        "{account}\n{} relays; {}\n{}{}\nlogs: {}",
+        plan.relays,
+        steps.join(", "),
+        left.map_or(String::new(), |left| format!("not drained: {left}\n")),
+        verdict.broken.join("\n"),
+        log.display()
+    ))
+}
+
+/// Waits until everything is read and nothing is pending; says what is left when that takes too long.
+async fn drain(session: &Session) -> Option<String> {
+    let begun = Instant::now();
+    loop {
+        let sql = "SELECT backlog || ' unread, ' || pending || ' pending' FROM webhook_stats()";
+        let left = session.value(sql).await;
+        if left == "0 unread, 0 pending" {
+            return None;
+        } else if begun.elapsed() > PATIENCE {
+            return Some(left);
+        }
+        sleep(Duration::from_millis(200)).await;
+    }
+}
