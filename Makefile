@@ -27,10 +27,12 @@ help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
 
 demo: | deps ## Build, then show it all on a private Postgres: rows change, signed webhooks arrive (2 min at first)
-	$(CARGO) run --bin demo
+	$(CARGO) build
+	$(TARGET)/debug/demo
 
 up: | deps ## A private Postgres with the extension, and a relay, left running until Ctrl-C
-	$(CARGO) run --bin demo -- up
+	$(CARGO) build
+	$(TARGET)/debug/demo up
 
 test: check | deps ## Format, lints, licences, unit tests, integration tests on real Postgres (PG_MAJORS="15 17 18")
 	@for major in $(PG_MAJORS); do \
@@ -38,7 +40,8 @@ test: check | deps ## Format, lints, licences, unit tests, integration tests on 
 	done
 
 test-chaos: | deps ## Random work under random faults, judged exactly (8 min; CHAOS_SEEDS=1..500 for more, CHAOS_SEEDS=17 for one again)
-	$(CARGO) run --bin chaos
+	$(CARGO) build
+	$(TARGET)/debug/chaos
 
 check: $(DENY) | deps ## Only the format, the lints and the licences
 	$(CARGO) fmt --all --check
@@ -49,7 +52,8 @@ check: $(DENY) | deps ## Only the format, the lints and the licences
 		else echo "advisories: not checked, their database cannot be reached"; fi
 
 bench: | deps ## Deliveries, latency, cost to writers and filters, beside baselines of the same run; writes target/bench/*.json (7 min)
-	$(CARGO) run --release --bin bench
+	$(CARGO) build --release
+	$(TARGET)/release/bench
 
 fuzz: $(TARGET)/tools/bin/cargo-fuzz ## Search inputs that break filters or the JSON spelling, FUZZ_SECONDS (60) for each
 	@for target in filter canonical; do \

@@ -35,8 +35,8 @@ impl Sink {
 
     /// Starts it.
     pub fn start() -> Self {
-        let program = std::env::current_exe().expect("know our own path");
-        let mut command = Command::new(program);
+        // Not by its path, where a new build may lie by now.
+        let mut command = Command::new("/proc/self/exe");
         let mut process =
             Process::start(command.arg("sink").stdin(Stdio::piped()).stdout(Stdio::piped()), Signal::KILL);
         let ask = process.child().stdin.take().expect("a pipe");
