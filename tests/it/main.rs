@@ -35,6 +35,7 @@ mod explain;
 mod failover;
 mod foreign;
 mod formats;
+mod guarantees;
 mod https;
 mod isolation;
 mod listen;
