@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use webhook_wire::filter::Filter;
 use webhook_wire::json;
 
-use crate::report::{Report, quantile};
+use crate::report::{Report, median};
 
 const ROUNDS: usize = 5;
 const ROUND: Duration = Duration::from_secs(1);
@@ -50,7 +50,7 @@ fn payload(city: &str) -> Vec<u8> {
 
 /// The median over the rounds.
 fn per_second(mut call: impl FnMut(usize) -> bool) -> f64 {
-    let mut rates: Vec<f64> = (0..ROUNDS)
+    let rates = (0..ROUNDS)
         .map(|_| {
             let start = Instant::now();
             let mut calls = 0;
@@ -63,6 +63,5 @@ fn per_second(mut call: impl FnMut(usize) -> bool) -> f64 {
             f64::from(calls) / start.elapsed().as_secs_f64()
         })
         .collect();
-    rates.sort_by(f64::total_cmp);
-    quantile(&rates, 0.5)
+    median(rates)
 }

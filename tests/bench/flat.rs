@@ -10,7 +10,7 @@ use webhook_tests::database::Database;
 use webhook_tests::relay::Relay;
 use webhook_tests::session::Session;
 
-use crate::report::{Report, quantile};
+use crate::report::{Report, median};
 use crate::sink::Sink;
 use crate::{DATA, plot};
 
@@ -37,7 +37,8 @@ pub async fn run(cluster: &Cluster) {
     let ours = relay(cluster).await;
     let theirs = job_table(cluster).await;
     for (name, arrivals) in [("relay", &ours), ("job_table", &theirs)] {
-        let (first, last) = (median(&arrivals[1..=PART]), median(&arrivals[arrivals.len() - PART..]));
+        let (first, last) =
+            (median(arrivals[1..=PART].to_vec()), median(arrivals[arrivals.len() - PART..].to_vec()));
         report.add(&format!("{name}_first_per_second"), first, "arrivals a second, seconds 2 to 11");
         report.add(&format!("{name}_last_per_second"), last, "arrivals a second, the last 10 seconds");
         report.add(&format!("{name}_last_to_first"), last / first, "of what it was");
@@ -122,10 +123,4 @@ async fn arrivals(db: &Database<'_>, mut sink: Sink, produce: String) -> Vec<f64
     producing.abort();
     holder.run("ROLLBACK").await;
     arrived
-}
-
-fn median(values: &[f64]) -> f64 {
-    let mut values = values.to_vec();
-    values.sort_by(f64::total_cmp);
-    quantile(&values, 0.5)
 }

@@ -8,7 +8,7 @@ use webhook_tests::receiver::Receiver;
 use webhook_tests::relay::Relay;
 use webhook_tests::until::within;
 
-use crate::report::{Report, quantile};
+use crate::report::{Report, median, quantile};
 use crate::sink::Sink;
 use crate::{DATA, latency};
 
@@ -72,18 +72,9 @@ async fn round(cluster: &Cluster, bad: bool) -> (f64, f64) {
     db.run(&format!("BEGIN; {emit}")).await;
     let start = Instant::now();
     db.run("COMMIT").await;
-    within(Duration::from_secs(120), "all requests to arrive", async || {
-        let arrived = sink.count();
-        if arrived >= EVENTS { Ok(()) } else { Err(format!("{arrived}\n{}", relay.logs().text())) }
-    })
-    .await;
+    sink.wait_for(EVENTS, &relay).await;
     let rate = EVENTS as f64 / start.elapsed().as_secs_f64();
     let (mut latencies, _) = latency::measure(&db, &receiver, TIMED, Duration::from_millis(4)).await;
     latencies.sort_by(f64::total_cmp);
     (rate, quantile(&latencies, 0.99))
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    quantile(&values, 0.5)
 }

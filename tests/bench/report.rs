@@ -37,6 +37,12 @@ impl Report {
     }
 }
 
+/// The middle one of the values, in whatever order they are.
+pub fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    quantile(&values, 0.5)
+}
+
 /// The value at `part` (0 to 1) of the sorted `values`.
 pub fn quantile(values: &[f64], part: f64) -> f64 {
     values[((values.len() - 1) as f64 * part).round() as usize]

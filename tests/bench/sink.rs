@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use webhook_tests::process::{Process, Signal};
 use webhook_tests::receiver::{Receiver, Reply};
+use webhook_tests::relay::Relay;
+use webhook_tests::until::within;
 
 /// The child's side: says its URL, then a count for every line that it reads.
 pub fn serve() {
@@ -50,6 +52,15 @@ impl Sink {
     pub fn count(&mut self) -> usize {
         self.ask.write_all(b"\n").expect("ask the sink");
         self.line().parse().expect("a number")
+    }
+
+    /// Waits until it has received `count` requests, which `relay` sends.
+    pub async fn wait_for(&mut self, count: usize, relay: &Relay) {
+        within(Duration::from_secs(120), "all requests to arrive", async || {
+            let arrived = self.count();
+            if arrived >= count { Ok(()) } else { Err(format!("{arrived}\n{}", relay.logs().text())) }
+        })
+        .await;
     }
 
     /// Its process id.

@@ -1,11 +1,10 @@
 //! Deliveries per second from commit to recorded, beside the ceiling.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use webhook_tests::cluster::Cluster;
 use webhook_tests::database::Database;
 use webhook_tests::relay::Relay;
-use webhook_tests::until::within;
 
 use crate::report::Report;
 use crate::sink::Sink;
@@ -46,11 +45,7 @@ pub async fn run(cluster: &Cluster) {
     let before = (cpu::seconds(relay.pid()), cpu::family(cluster.pid()));
     let start = Instant::now();
     db.run("COMMIT").await;
-    within(Duration::from_secs(600), "all requests to arrive", async || {
-        let arrived = sink.count();
-        if arrived >= EVENTS { Ok(()) } else { Err(format!("{arrived}\n{}", relay.logs().text())) }
-    })
-    .await;
+    sink.wait_for(EVENTS, &relay).await;
     recorded(&db, EVENTS).await;
     let rate = count / start.elapsed().as_secs_f64();
     report.add("deliveries_per_second", rate, "from commit to recorded");

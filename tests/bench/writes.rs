@@ -10,7 +10,7 @@ use webhook_tests::relay::Relay;
 use webhook_tests::run;
 use webhook_tests::session::Session;
 
-use crate::report::{Report, quantile};
+use crate::report::{Report, median, quantile};
 
 /// Rounds of everything, variants in turn, so that a noisy neighbour disturbs all alike; medians are reported.
 const ROUNDS: usize = 5;
@@ -179,9 +179,4 @@ fn pgbench(db: &Database<'_>, table: &str, clients: u32, slow_flush: bool) -> (f
     std::fs::remove_dir_all(&folder).expect("remove the folder");
     latencies.sort_by(f64::total_cmp);
     (rate.expect("pgbench says tps"), quantile(&latencies, 0.99))
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    quantile(&values, 0.5)
 }

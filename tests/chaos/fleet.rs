@@ -7,11 +7,10 @@ use std::time::{Duration, SystemTime};
 
 use rand::Rng;
 use rand::rngs::StdRng;
+use webhook_tests::clock;
 use webhook_tests::fault::Proxy;
 use webhook_tests::process::Signal;
 use webhook_tests::relay::Relay;
-
-use crate::plan::faketime;
 
 /// At most so many at once.
 const MOST: usize = 3;
@@ -74,7 +73,7 @@ impl Fleet {
         let queued = (1 << random.random_range(4..9)).to_string();
         let mut environment = Vec::new();
         environment.extend(doom.map(|point| ("WEBHOOK_RELAY_FAILPOINT", point)));
-        if let (Some(clock), Some(library)) = (&self.clock, faketime()) {
+        if let (Some(clock), Some(library)) = (&self.clock, clock::threaded()) {
             environment.extend([
                 ("LD_PRELOAD", library.to_str().expect("a plain path")),
                 ("FAKETIME_TIMESTAMP_FILE", clock.to_str().expect("a plain path")),

@@ -19,6 +19,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use tokio::runtime;
+use webhook_tests::clock;
 use webhook_tests::stage::Stage;
 
 use evidence::Evidence;
@@ -55,7 +56,7 @@ struct Total {
 fn run() -> ExitCode {
     let (first, last) = seeds();
     let jobs = std::env::var("CHAOS_JOBS").map_or(3, |text| text.parse().expect("CHAOS_JOBS is a number"));
-    if plan::faketime().is_none() {
+    if clock::threaded().is_none() {
         println!("NOT CHECKED: clock steps of the relay, as Debian's package libfaketime is not there");
     }
     block_on(Stage::get());
@@ -94,7 +95,7 @@ fn sum_up(mut total: Total, rounds: u64) -> ExitCode {
     let mut missing = total.evidence.missing();
     missing.retain(|sign| match *sign {
         evidence::FULL_DISK => std::env::var_os("CHAOS_INSIDE").is_some(),
-        evidence::WRONG_CLOCK => plan::faketime().is_some(),
+        evidence::WRONG_CLOCK => clock::threaded().is_some(),
         _ => true,
     });
     // A few rounds need not have everything.

@@ -1,7 +1,6 @@
 //! What a seed decides: how many relays, and which faults in which order.
 
 use std::fmt;
-use std::path::Path;
 use std::time::Duration;
 
 use rand::rngs::StdRng;
@@ -153,10 +152,4 @@ impl fmt::Display for Fault {
             other => write!(f, "{other:?}"),
         }
     }
-}
-
-/// The library that gives a program another clock, if it is there.
-pub fn faketime() -> Option<&'static Path> {
-    let path = Path::new("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1");
-    path.exists().then_some(path)
 }

@@ -19,6 +19,27 @@ pub async fn emit_until_cut(session: Session) -> Vec<String> {
     acknowledged
 }
 
+/// What was acknowledged, and one event more, arrives, and of all events nothing that was not committed.
+pub async fn nothing_is_lost(
+    session: &Session,
+    receiver: &Receiver,
+    relay: &Relay,
+    mut acknowledged: HashSet<String>,
+) {
+    acknowledged.insert(session.value("SELECT webhook_emit('user.created', '{}')").await);
+    let sent =
+        || receiver.requests().iter().map(|r| r.header("webhook-id").to_string()).collect::<HashSet<_>>();
+    until("all that was committed to arrive", async || {
+        let missing = acknowledged.difference(&sent()).count();
+        if missing == 0 { Ok(()) } else { Err(format!("{missing} are missing\n{}", relay.logs().text())) }
+    })
+    .await;
+    session.until("SELECT backlog FROM webhook_stats()", "0").await;
+    session.until("SELECT pending FROM webhook_stats()", "0").await;
+    let committed = session.rows("SELECT id FROM webhook.events").await.concat();
+    assert_eq!(sent(), committed.into_iter().collect(), "and nothing that never was");
+}
+
 async fn survives(how: Stop) {
     let cluster = Cluster::start(&[]).await;
     let (db, receiver) = (Database::on(&cluster).await, Receiver::start());
@@ -36,18 +57,7 @@ async fn survives(how: Stop) {
         acknowledged.extend(writer.await.expect("a writer"));
     }
     let session = db.connect().await;
-    acknowledged.insert(session.value("SELECT webhook_emit('user.created', '{}')").await);
-    let sent =
-        || receiver.requests().iter().map(|r| r.header("webhook-id").to_string()).collect::<HashSet<_>>();
-    until("all that was committed to arrive", async || {
-        let missing = acknowledged.difference(&sent()).count();
-        if missing == 0 { Ok(()) } else { Err(format!("{missing} are missing\n{}", relay.logs().text())) }
-    })
-    .await;
-    session.until("SELECT backlog FROM webhook_stats()", "0").await;
-    session.until("SELECT pending FROM webhook_stats()", "0").await;
-    let committed = session.rows("SELECT id FROM webhook.events").await.concat();
-    assert_eq!(sent(), committed.into_iter().collect(), "and nothing that never was");
+    nothing_is_lost(&session, &receiver, &relay, acknowledged).await;
     let log = "SELECT count(*) - count(DISTINCT event_id) FROM webhook.deliveries";
     assert_eq!(session.value(log).await, "0");
 }

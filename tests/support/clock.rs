@@ -1,4 +1,4 @@
-//! Another clock for a server: libfaketime.
+//! Another clock for a program: libfaketime.
 
 use std::path::Path;
 
@@ -17,4 +17,10 @@ pub fn ahead(days: u32) -> [(&'static str, String); 3] {
         ("FAKETIME", format!("+{days}d")),
         ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
     ]
+}
+
+/// The library for programs of several threads, which a server is not; `None` where it is not there.
+pub fn threaded() -> Option<&'static Path> {
+    let path = Path::new("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1");
+    path.exists().then_some(path)
 }

@@ -53,7 +53,7 @@ impl Batch {
     }
 
     fn insert(&self) {
-        insert_rows(&self.day, self.command, &self.rows);
+        insert_rows(self.day, self.command, &self.rows);
     }
 }
 

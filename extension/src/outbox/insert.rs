@@ -29,8 +29,8 @@ pub fn shape() -> pg_sys::TupleDesc {
 }
 
 /// Inserts rows of one day, as rows of the given command.
-pub fn insert_rows(day: &Day, command: pg_sys::CommandId, rows: &[pg_sys::HeapTuple]) {
-    let partition = Partition::open(*day);
+pub fn insert_rows(day: Day, command: pg_sys::CommandId, rows: &[pg_sys::HeapTuple]) {
+    let partition = Partition::open(day);
     // SAFETY: the relation is open and locked, the tuples have its row type, and everything allocated here goes with the
     // context at the end. The guarded closure and what it calls own nothing that is dropped.
     unsafe {
