@@ -61,13 +61,18 @@ impl Table {
 
     /// Locks it until the end of the transaction; none when it does not exist.
     pub fn lock(self, mode: u32) -> Option<pg_sys::Oid> {
-        loop {
-            let oid = self.oid()?;
-            // SAFETY: any oid may be locked; pending invalidations are taken in, so that the next look is of now.
-            unsafe { pg_sys::LockRelationOid(oid, mode as i32) };
-            if self.oid() == Some(oid) {
-                return Some(oid);
-            }
+        lock(mode, || self.oid())
+    }
+}
+
+/// Locks the table that is found until the end of the transaction; none when none is.
+pub fn lock(mode: u32, find: impl Fn() -> Option<pg_sys::Oid>) -> Option<pg_sys::Oid> {
+    loop {
+        let oid = find()?;
+        // SAFETY: any oid may be locked; pending invalidations are taken in, so that the next look is of now.
+        unsafe { pg_sys::LockRelationOid(oid, mode as i32) };
+        if find() == Some(oid) {
+            return Some(oid);
         }
     }
 }
@@ -90,14 +95,15 @@ unsafe extern "C-unwind" fn forget(_argument: pg_sys::Datum, _relation: pg_sys::
     PARTITION.set(None);
 }
 
-/// The partition of a day, which has that name, if there is one. Only under a lock on the events table does it stay so.
+/// The partition of a day, which has that name, if there is one.
 pub fn partition(day: i64, name: impl FnOnce() -> CString) -> Option<pg_sys::Oid> {
     if let Some((known, oid)) = PARTITION.get()
         && known == day
     {
         return oid;
     }
-    let oid = by_name(&name());
+    // SAFETY: reads the catalogue.
+    let oid = by_name(&name()).filter(|oid| unsafe { pg_sys::get_rel_relispartition(*oid) });
     PARTITION.set(Some((day, oid)));
     oid
 }

@@ -38,6 +38,7 @@ unsafe extern "C-unwind" {
     );
     pub fn CatalogOpenIndexes(relation: pg_sys::Relation) -> *mut pg_sys::ResultRelInfo;
     pub fn CatalogCloseIndexes(state: *mut pg_sys::ResultRelInfo);
+    pub fn index_close(index: pg_sys::Relation, lock: pg_sys::LOCKMODE);
     pub fn FormIndexDatum(
         info: *mut pg_sys::IndexInfo,
         slot: *mut pg_sys::TupleTableSlot,

@@ -73,8 +73,12 @@ fn relay_sleeps() -> bool {
 fn bell_is_on() -> bool {
     let Some(bell) = Table::Bell.oid() else { return false };
     // SAFETY: a sequence has one page with one tuple, never moved; the page is pinned and share-locked while it is read.
+    // Under the lock on `committing` the extension cannot be dropped, so the sequence needs none of its own.
     unsafe {
-        let relation = pg_sys::relation_open(bell, pg_sys::AccessShareLock as i32);
+        let relation = pg_sys::RelationIdGetRelation(bell);
+        if relation.is_null() {
+            return false;
+        }
         let buffer = pg_sys::ReadBuffer(relation, 0);
         pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_SHARE as i32);
         let page = pg_sys::BufferGetPage(buffer).cast::<u8>();
@@ -87,7 +91,7 @@ fn bell_is_on() -> bool {
         // The first column of a sequence is last_value, a bigint.
         let value = tuple.add(usize::from((*header).t_hoff)).cast::<i64>().read_unaligned();
         pg_sys::UnlockReleaseBuffer(buffer);
-        pg_sys::relation_close(relation, pg_sys::AccessShareLock as i32);
+        pg_sys::RelationClose(relation);
         value == 1
     }
 }

@@ -21,6 +21,10 @@ fn _wal_mark() -> TableIterator<'static, (name!(lsn, i64), name!(next_xid, i64))
 
 #[pg_extern(sql = false)]
 fn _flush_wal() {
+    flush_all();
+}
+
+fn flush_all() {
     let page = u64::from(pg_sys::XLOG_BLCKSZ);
     let mut end = position();
     // At a page's start the insert position lies after the header that is not written yet (24 bytes, 40 at the start of a
@@ -31,4 +35,43 @@ fn _flush_wal() {
     }
     // SAFETY: end is at most the end of the WAL written so far.
     unsafe { pg_sys::XLogFlush(end) };
+}
+
+/// Postgres keeps one position for so many transactions (`CLOG_XACTS_PER_LSN_GROUP` in clog.c).
+const GROUP: u64 = 32;
+/// Of more transactions than this nobody asks one by one: the reader is behind, and a flush is cheaper.
+const MANY: u64 = 65_536;
+
+/// A flush that is not needed is not free: it is one more in a row of which each waits for the one before.
+#[pg_extern(sql = false)]
+fn _flush_commits(from: i64, to: i64) {
+    let (from, to) = (oldest_known().max(from as u64), to as u64);
+    if to.saturating_sub(from) > MANY {
+        return flush_all();
+    }
+    // SAFETY: these transactions have begun, and their status is not forgotten (should that happen this very moment, it is
+    // an ERROR, and the relay reads again).
+    let asynchronous = (from / GROUP..to.div_ceil(GROUP)).map(|group| unsafe {
+        let mut position = 0;
+        let first = pg_sys::TransactionId::from_inner(from.max(group * GROUP) as u32);
+        pg_sys::TransactionIdGetStatus(first, &raw mut position);
+        position
+    });
+    if let Some(furthest) = asynchronous.max() {
+        // SAFETY: a position at which a commit was written, or 0.
+        unsafe { pg_sys::XLogFlush(furthest) };
+    }
+}
+
+/// The oldest transaction of which Postgres still knows whether it committed, with the epoch.
+fn oldest_known() -> u64 {
+    // SAFETY: shared memory of the server; a number of 32 bits is read at once.
+    unsafe {
+        #[cfg(any(feature = "pg15", feature = "pg16"))]
+        let oldest = (&raw const (*pg_sys::ShmemVariableCache).oldestClogXid).read_volatile();
+        #[cfg(not(any(feature = "pg15", feature = "pg16")))]
+        let oldest = (&raw const (*pg_sys::TransamVariables).oldestClogXid).read_volatile();
+        let next = pg_sys::ReadNextFullTransactionId().value;
+        next - u64::from((next as u32).wrapping_sub(oldest.into_inner()))
+    }
 }

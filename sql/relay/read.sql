@@ -19,7 +19,12 @@ COMMENT ON FUNCTION webhook._wal_mark() IS
 CREATE FUNCTION webhook._flush_wal() RETURNS void
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', '_flush_wal_wrapper';
 COMMENT ON FUNCTION webhook._flush_wal() IS
-    'Returns when the WAL written so far is on disk. A commit with synchronous_commit = off is visible before that; an event sent earlier could announce a fact that a crash undoes.';
+    'Returns when the WAL written so far is on disk.';
+
+CREATE FUNCTION webhook._flush_commits(from_xid bigint, to_xid bigint) RETURNS void
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', '_flush_commits_wrapper';
+COMMENT ON FUNCTION webhook._flush_commits(bigint, bigint) IS
+    'Returns when the commits of transactions from from_xid to before to_xid are on disk: at once, unless one was with synchronous_commit = off.';
 
 -- The window that follows when this one is read to its end at snapshot high.
 CREATE FUNCTION webhook._next_window(w jsonb, high pg_snapshot) RETURNS text
@@ -100,7 +105,10 @@ BEGIN
     WHERE coalesce(u.before, 0) < p_max_bytes
     ORDER BY u.seq, u.xid;
 
-    IF FOUND THEN PERFORM webhook._flush_wal(); END IF;
+    -- A commit with synchronous_commit = off is visible before it is on disk, and a crash could undo a fact announced by then.
+    IF FOUND THEN
+        PERFORM webhook._flush_commits(pg_snapshot_xmin(low)::text::bigint, pg_snapshot_xmax(high)::text::bigint);
+    END IF;
 
     RETURN QUERY
     SELECT NULL::text, NULL::text, NULL::timestamptz, NULL::bytea, NULL::bytea, NULL::text, NULL::text, NULL::text,

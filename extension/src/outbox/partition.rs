@@ -42,25 +42,13 @@ pub struct Partition(pg_sys::Relation);
 impl Partition {
     /// The partition of a day if there is one, else the default one.
     pub fn open(day: Day) -> Self {
-        if Table::Events.lock(pg_sys::RowExclusiveLock).is_none() {
-            Table::Events.missing();
-        }
-        let of_day = || tables::partition(day.0, || day.partition_name());
-        if let Some(oid) = of_day() {
-            // Having the parent's lock nobody can drop or detach it.
-            return Self::of(oid);
-        }
-        let default = Self::of(Table::DefaultPartition.must());
-        // While we waited for the default one's lock the day's may have been attached; having it, nobody can.
-        match of_day() {
-            Some(oid) => Self::of(oid),
-            None => default,
-        }
-    }
-
-    fn of(oid: pg_sys::Oid) -> Self {
-        // SAFETY: a lock is taken before the relation is used.
-        Self(unsafe { pg_sys::table_open(oid, pg_sys::RowExclusiveLock as i32) })
+        // With its lock nobody can drop or detach the day's, and with the default one's nobody can attach the day's.
+        let find =
+            || tables::partition(day.0, || day.partition_name()).or_else(|| Table::DefaultPartition.oid());
+        let oid =
+            tables::lock(pg_sys::RowExclusiveLock, find).unwrap_or_else(|| Table::DefaultPartition.missing());
+        // SAFETY: it is locked.
+        Self(unsafe { pg_sys::table_open(oid, pg_sys::NoLock as i32) })
     }
 
     /// The open relation.

@@ -128,6 +128,7 @@ pub const FUNCTIONS: &[(&str, &[&str])] = &[
             "webhook._event(text)",
             "webhook._event_types_changed()",
             "webhook._filter_miss(text,json)",
+            "webhook._flush_commits(bigint,bigint)",
             "webhook._flush_wal()",
             "webhook._forget_plans(regclass)",
             "webhook._headers(text,text,jsonb,text[],text,text,timestamp with time zone,json,json,text,text,text,timestamp with time zone)",
