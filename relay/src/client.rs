@@ -34,8 +34,10 @@ use line::Line;
 use pool::{Origin, Pool};
 pub use tls::Tls;
 
-/// Of an answer's body so much is read.
+/// Of an answer's body so much may be stored …
 const LONGEST_BODY: usize = 16 * 1024;
+/// … and so much is read, because a new connection costs more than that.
+const LONGEST_READ: usize = 256 * 1024;
 /// A request that HTTP/2 says was not processed is sent again so often …
 const MOST_REFUSALS: u32 = 5;
 /// … after so long, and twice as long each time.
@@ -90,9 +92,9 @@ impl Client {
         };
         let (head, body) = response.into_parts();
         let until = deadline.min(Instant::now() + BODY_TIME);
-        let (body, ended) = line.drive(beginning(body, until)).await;
+        let (body, end) = line.drive(beginning(body, until)).await;
         if let Line::Own(link) = line
-            && ended
+            && end == BodyEnd::Complete
         {
             self.pool.put(origin, link).await;
         }
@@ -101,6 +103,7 @@ impl Client {
             retry_after: retry_after(&head.headers),
             headers: (store != StoreResponse::None).then(|| as_json(&head.headers)),
             body: (store == StoreResponse::Body && !body.is_empty()).then_some(body),
+            too_long: end == BodyEnd::TooLong,
         })
     }
 
@@ -157,30 +160,40 @@ fn address(request: &mut Request<Full<Bytes>>, client_cert: Option<String>) -> R
     Ok(Origin { secure: parts.scheme.is_none_or(|scheme| scheme.as_str() != "http"), authority, client_cert })
 }
 
-/// The first bytes of the body, as far as they come in time, and whether that is all.
-async fn beginning(mut body: Incoming, until: Instant) -> (Bytes, bool) {
-    if body.is_end_stream() {
-        return (Bytes::new(), true);
-    }
+/// How the reading of a body ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum BodyEnd {
+    /// There is no more.
+    Complete,
+    /// It failed, or took too long.
+    Broken,
+    /// There is more than we want to read.
+    TooLong,
+}
+
+/// The first bytes of the body, as far as they come in time.
+async fn beginning(mut body: Incoming, until: Instant) -> (Bytes, BodyEnd) {
     let mut start = BytesMut::new();
-    loop {
+    let mut read = 0;
+    let end = loop {
+        if body.is_end_stream() {
+            break BodyEnd::Complete;
+        }
         match timeout_at(until, body.frame()).await {
-            Ok(None) => return (start.freeze(), true),
+            Ok(None) => break BodyEnd::Complete,
             Ok(Some(Ok(frame))) => {
                 let Ok(data) = frame.into_data() else { continue };
                 // Copied, because it is kept until recorded, and would keep the connection's whole buffer.
                 start.extend_from_slice(&data[..data.len().min(LONGEST_BODY - start.len())]);
-                if body.is_end_stream() {
-                    return (start.freeze(), true);
-                }
-                if start.len() == LONGEST_BODY {
-                    break;
+                read += data.len();
+                if read >= LONGEST_READ && !body.is_end_stream() {
+                    break BodyEnd::TooLong;
                 }
             }
-            Ok(Some(Err(_))) | Err(_) => break,
+            Ok(Some(Err(_))) | Err(_) => break BodyEnd::Broken,
         }
-    }
-    (start.freeze(), false)
+    };
+    (start.freeze(), end)
 }
 
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {

@@ -22,6 +22,8 @@ const FIRST_WINDOW: u32 = 8;
 /// Without `Retry-After`, an overloaded receiver rests so long, doubling up to the longest.
 const FIRST_REST: Duration = Duration::from_millis(250);
 const LONGEST_REST: Duration = Duration::from_secs(30);
+/// A receiver whose answers are too long to be read costs a connection each time, and rests so long, that others need not wait.
+const LONG_ANSWER_REST: Duration = Duration::from_millis(50);
 /// A pause up to this long is waited out in memory.
 const SHORT_PAUSE: Duration = Duration::from_secs(1);
 /// A receiver slower than this is kept apart from the quick ones.
@@ -257,8 +259,11 @@ impl Lane {
         self.latency = Some(self.latency.map_or(took, |latency| (latency * 7 + took) / 8));
         match exchange {
             Ok(answer) if (200..300).contains(&answer.status) => {
-                self.window = (self.window + 1).min(self.ceiling(cap));
-                (self.strikes, self.rest) = (0, None);
+                self.strikes = 0;
+                (self.window, self.rest) = match answer.too_long {
+                    true => (FIRST_WINDOW.min(self.window), Some(now + LONG_ANSWER_REST)),
+                    false => ((self.window + 1).min(self.ceiling(cap)), None),
+                };
                 self.breaker.succeed()
             }
             Ok(answer) => {

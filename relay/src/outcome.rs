@@ -19,6 +19,8 @@ pub struct Answer {
     pub headers: Option<String>,
     /// The first bytes of the body, if they are to be stored.
     pub body: Option<Bytes>,
+    /// The body went on and on, which cost the connection.
+    pub too_long: bool,
 }
 
 /// Why there was no usable answer.

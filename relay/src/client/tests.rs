@@ -190,8 +190,21 @@ async fn a_long_body_is_cut_and_its_connection_closed() {
     for expected in 1..=2 {
         let answer = exchange(&client, &url).await.unwrap();
         assert_eq!(answer.body.unwrap().len(), LONGEST_BODY);
+        assert!(answer.too_long);
         assert_eq!(connections.load(Ordering::SeqCst), expected);
     }
+}
+
+#[tokio::test]
+async fn a_page_for_an_answer_is_read_to_its_end_and_its_connection_kept() {
+    let page = format!("HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n{}", "x".repeat(100_000));
+    let (url, connections) = answering(page.leak()).await;
+    let client = client(&["127.0.0.1"]);
+    for _ in 0..2 {
+        let answer = exchange(&client, &url).await.unwrap();
+        assert_eq!((answer.body.unwrap().len(), answer.too_long), (LONGEST_BODY, false));
+    }
+    assert_eq!(connections.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]

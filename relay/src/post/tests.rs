@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::outcome::Answer;
 use crate::testing::{event, fresh, hook, hooks, leased, no_answer, plain, row, status};
 
 const LONG: Duration = Duration::from_secs(60);
@@ -167,6 +168,27 @@ fn retry_after_closes_the_whole_webhook() {
     assert!(post.next(now + LONG).is_none());
     post.offer(fresh(&hook, 21), now + LONG);
     assert!(post.next(now + LONG).is_some());
+}
+
+#[test]
+fn an_endless_answer_is_a_success_after_which_the_webhook_rests() {
+    let (_, hooks) = hooks("https://example.com/", &[plain()]);
+    let mut now = Instant::now();
+    let mut post = Post::new(64);
+    for n in 0..100 {
+        post.offer(fresh(&hooks[0], n), now);
+    }
+    let endless = Ok(Answer { status: 200, too_long: true, ..Answer::default() });
+    for _ in 0..10 {
+        let launched = launches(&mut post, now);
+        assert!((1..=8).contains(&launched.len()), "{}", launched.len());
+        for launch in launched {
+            let landing = post.land(launch.flight, &endless, now, 0.5).unwrap();
+            assert_eq!(landing.verdict, Verdict::Delivered);
+        }
+        assert!(post.next(now).is_none());
+        now = post.wake_at().unwrap();
+    }
 }
 
 #[test]
