@@ -3,30 +3,20 @@
 
 use std::time::Duration;
 
-use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use webhook_tests::cluster::Cluster;
 use webhook_tests::database::Database;
 use webhook_tests::relay::Relay;
-use webhook_tests::session::Session;
 
 use crate::report::{Report, median};
 use crate::sink::Sink;
-use crate::{DATA, plot};
+use crate::{DATA, jobs, plot};
 
 const SECONDS: u32 = 40;
 /// Each tenth of a second.
 const BATCH: u32 = 1000;
 /// The first and the last so many seconds are compared, the very first one left out.
 const PART: usize = 10;
-
-const JOBS: &str = "
-    CREATE TABLE jobs (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, url text, data jsonb, state text NOT NULL DEFAULT 'queued');
-    CREATE INDEX jobs_queued ON jobs (id) WHERE state = 'queued'";
-const CLAIM: &str = "
-    UPDATE jobs SET state = 'running' WHERE id IN (
-        SELECT id FROM jobs WHERE state = 'queued' ORDER BY id LIMIT 16 FOR UPDATE SKIP LOCKED)
-    RETURNING id, url, data";
 
 /// Runs the scenario.
 pub async fn run(cluster: &Cluster) {
@@ -64,39 +54,9 @@ async fn relay(cluster: &Cluster) -> Vec<f64> {
 
 async fn job_table(cluster: &Cluster) -> Vec<f64> {
     let (sink, db) = (Sink::start(), Database::on(cluster).await);
-    db.run(JOBS).await;
-    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-    let mut workers = JoinSet::new();
-    for _ in 0..4 {
-        workers.spawn(work(db.connect().await, client.clone()));
-    }
-    let insert = format!(
-        "INSERT INTO jobs (url, data) SELECT '{}', {DATA} FROM generate_series(1, {BATCH}) n",
-        sink.url
-    );
+    let _workers = jobs::work_on(&db).await;
+    let insert = jobs::queue(&sink.url, BATCH as usize);
     arrivals(&db, sink, insert).await
-}
-
-/// One of four: sixteen jobs at a time.
-async fn work(session: Session, client: reqwest::Client) {
-    loop {
-        let jobs = session.rows(CLAIM).await;
-        if jobs.is_empty() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-            continue;
-        }
-        let mut ids = Vec::new();
-        let mut requests = JoinSet::new();
-        for job in jobs {
-            let [id, url, data] = <[String; 3]>::try_from(job).expect("three columns");
-            ids.push(id);
-            requests.spawn(client.post(url).header("content-type", "application/json").body(data).send());
-        }
-        for answer in requests.join_all().await {
-            assert_eq!(answer.expect("the sink answers").status(), 200);
-        }
-        session.run(&format!("UPDATE jobs SET state = 'done' WHERE id IN ({})", ids.join(", "))).await;
-    }
 }
 
 /// What arrives each second while `produce` runs ten times a second and a transaction is held.

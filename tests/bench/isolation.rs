@@ -1,6 +1,6 @@
 //! What a healthy endpoint gets beside five bad ones with deep backlogs, as a ratio to what it gets alone.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use webhook_tests::cluster::{Cluster, free_port};
 use webhook_tests::database::Database;
@@ -10,6 +10,7 @@ use webhook_tests::until::within;
 
 use crate::report::{Report, median, quantile};
 use crate::sink::Sink;
+use crate::throughput::burst;
 use crate::{DATA, latency};
 
 const ROUNDS: usize = 3;
@@ -67,13 +68,7 @@ async fn round(cluster: &Cluster, bad: bool) -> (f64, f64) {
     }
     db.webhook(&sink.url, "events => '{bench.many}'").await;
     db.webhook(&receiver.url("/timed"), "events => '{bench.tick}'").await;
-    let emit =
-        format!("SELECT count(webhook_emit('bench.many', {DATA})) FROM generate_series(1, {EVENTS}) n");
-    db.run(&format!("BEGIN; {emit}")).await;
-    let start = Instant::now();
-    db.run("COMMIT").await;
-    sink.wait_for(EVENTS, &relay).await;
-    let rate = EVENTS as f64 / start.elapsed().as_secs_f64();
+    let rate = burst(&db, &mut sink, &relay, "bench.many", (EVENTS, 1)).await;
     let (mut latencies, _) = latency::measure(&db, &receiver, TIMED, Duration::from_millis(4)).await;
     latencies.sort_by(f64::total_cmp);
     (rate, quantile(&latencies, 0.99))

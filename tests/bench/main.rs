@@ -4,12 +4,18 @@
 
 mod ceiling;
 mod cpu;
+mod fanout;
 mod filter;
 mod flat;
+mod grown;
 mod isolation;
+mod jobs;
 mod latency;
+mod peers;
 mod plot;
+mod rate;
 mod report;
+mod share;
 mod sink;
 mod throughput;
 mod writes;
@@ -17,7 +23,19 @@ mod writes;
 use webhook_tests::cluster::Cluster;
 use webhook_tests::session::Session;
 
-const SCENARIOS: [&str; 6] = ["throughput", "latency", "isolation", "flat", "writes", "filter"];
+const SCENARIOS: [&str; 11] = [
+    "throughput",
+    "latency",
+    "fanout",
+    "share",
+    "isolation",
+    "rate",
+    "flat",
+    "grown",
+    "peers",
+    "writes",
+    "filter",
+];
 
 #[tokio::main]
 async fn main() {
@@ -35,6 +53,11 @@ async fn main() {
             "throughput" => throughput::run(&cluster).await,
             "latency" => latency::run(&cluster).await,
             "isolation" => isolation::run(&cluster).await,
+            "fanout" => fanout::run(&cluster).await,
+            "share" => share::run(&cluster).await,
+            "rate" => rate::run(&cluster).await,
+            "grown" => grown::run(&cluster).await,
+            "peers" => peers::run(&cluster).await,
             "flat" => flat::run(&cluster).await,
             "writes" => writes::run(&cluster).await,
             "filter" => filter::run(),

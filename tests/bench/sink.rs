@@ -16,6 +16,7 @@ pub fn serve() {
     receiver.answer("/late", [Reply::status(200).after(Duration::from_secs(2))]);
     receiver.answer("/slow", [Reply::status(200).slowly(vec![b'x'; 1000], Duration::from_millis(50))]);
     receiver.answer("/endless", [Reply::status(200).endless()]);
+    receiver.answer("/far", [Reply::status(200).after(Duration::from_millis(100))]);
     println!("{}", receiver.url("/"));
     for _ in std::io::stdin().lines() {
         println!("{}", receiver.count());

@@ -10,12 +10,12 @@ use crate::report::Report;
 use crate::sink::Sink;
 use crate::{DATA, ceiling, cpu, recorded};
 
-const EVENTS: usize = 100_000;
+const EVENTS: usize = 200_000;
 
 /// Runs the scenario.
 pub async fn run(cluster: &Cluster) {
     let mut report =
-        Report::new("throughput", "100,000 events of 500 bytes to 1 webhook, from commit to recorded");
+        Report::new("throughput", "200,000 events of 500 bytes to 1 webhook, from commit to recorded");
     let count = EVENTS as f64;
     let thousands = count / 1000.0;
 
@@ -49,7 +49,7 @@ pub async fn run(cluster: &Cluster) {
     recorded(&db, EVENTS).await;
     let rate = count / start.elapsed().as_secs_f64();
     report.add("deliveries_per_second", rate, "from commit to recorded");
-    report.add("ratio", rate / bare, "of the ceiling (0.40 expected)");
+    report.add("ratio", rate / bare, "of the ceiling (0.60 wanted)");
     report.add("relay_cpu_s_per_1000", (cpu::seconds(relay.pid()) - before.0) / thousands, "s of the relay");
     report.add(
         "postgres_cpu_s_per_1000",
@@ -59,4 +59,22 @@ pub async fn run(cluster: &Cluster) {
     report.add("relay_peak_memory_mib", relay.peak_memory() as f64 / 1024.0, "MiB");
     report.add("duplicates", (sink.count() - EVENTS) as f64, "requests too many");
     report.write();
+}
+
+/// Emits so many events of a type in one transaction; returns how many requests a second arrived, of `each` for every
+/// event, from its commit to the last.
+pub async fn burst(
+    db: &Database<'_>,
+    sink: &mut Sink,
+    relay: &Relay,
+    kind: &str,
+    (events, each): (usize, usize),
+) -> f64 {
+    let before = sink.count();
+    let emit = format!("SELECT count(webhook_emit('{kind}', {DATA})) FROM generate_series(1, {events}) n");
+    db.run(&format!("BEGIN; {emit}")).await;
+    let start = Instant::now();
+    db.run("COMMIT").await;
+    sink.wait_for(before + events * each, relay).await;
+    (events * each) as f64 / start.elapsed().as_secs_f64()
 }

@@ -183,6 +183,11 @@ impl Cluster {
         format!("host={} port={} user=postgres dbname={database}", self.folder.display(), self.port)
     }
 
+    /// The same as a URL.
+    pub fn socket_url(&self, database: &str) -> String {
+        format!("postgres:///{database}?host={}&port={}&user=postgres", self.folder.display(), self.port)
+    }
+
     /// Where it listens on TCP, for a [`crate::fault::Proxy`] to stand before it.
     pub fn address(&self) -> SocketAddr {
         ([127, 0, 0, 1], self.port).into()

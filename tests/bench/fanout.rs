@@ -1,0 +1,64 @@
+//! Many webhooks for each event, and receivers that are far away.
+
+use std::time::Instant;
+
+use webhook_tests::cluster::Cluster;
+use webhook_tests::database::Database;
+use webhook_tests::relay::Relay;
+
+use crate::report::{Report, median};
+use crate::sink::Sink;
+use crate::throughput::burst;
+use crate::{ceiling, recorded};
+
+const ROUNDS: usize = 5;
+const EVENTS: usize = 1000;
+const WEBHOOKS: usize = 100;
+const MANY_WEBHOOKS: usize = 10_000;
+const FAR_EVENTS: usize = 30_000;
+
+/// Runs the scenario.
+pub async fn run(cluster: &Cluster) {
+    let mut report = Report::new(
+        "fanout",
+        "1,000 events for 100 webhooks; one event for 10,000; 30,000 events for one that answers after 100 ms",
+    );
+    let (mut bare, mut rates) = (Vec::new(), Vec::new());
+    let (mut sink, db) = (Sink::start(), Database::on(cluster).await);
+    let relay = Relay::start(&db.url()).await;
+    webhooks(&db, &sink.url, "bench.some", WEBHOOKS).await;
+    for _ in 0..ROUNDS {
+        let other = Sink::start();
+        let took = ceiling::send(&other.url, EVENTS * WEBHOOKS).await.as_secs_f64();
+        bare.push((EVENTS * WEBHOOKS) as f64 / took);
+        rates.push(burst(&db, &mut sink, &relay, "bench.some", (EVENTS, WEBHOOKS)).await);
+    }
+    let (bare, rate) = (median(bare), median(rates));
+    report.add("ceiling_per_second", bare, "signed requests by a bare reqwest loop");
+    report.add("fanout_per_second", rate, "arrivals a second, each event at 100 webhooks");
+    report.add("fanout_ratio", rate / bare, "of the ceiling");
+
+    let before = sink.count();
+    webhooks(&db, &sink.url, "bench.all", MANY_WEBHOOKS).await;
+    let start = Instant::now();
+    db.run("SELECT webhook_emit('bench.all', '{}')").await;
+    recorded(&db, before + MANY_WEBHOOKS).await;
+    let seconds = start.elapsed().as_secs_f64();
+    report.add("one_event_to_10000_s", seconds, "s from emit to all recorded (2 wanted at most)");
+    report.add("one_event_of_ceiling", MANY_WEBHOOKS as f64 / seconds / bare, "of the ceiling");
+    drop(relay);
+
+    let (mut sink, db) = (Sink::start(), Database::on(cluster).await);
+    let relay = Relay::start_with(&db.url(), &["--max-in-flight", "1024"]).await;
+    db.webhook(&format!("{}far", sink.url), r#"options => '{"max_in_flight": 512}'"#).await;
+    let rate = burst(&db, &mut sink, &relay, "bench.far", (FAR_EVENTS, 1)).await;
+    report.add("far_per_second", rate, "arrivals a second, 100 ms away, 512 in flight (4,500 wanted)");
+    report.write();
+}
+
+async fn webhooks(db: &Database<'_>, url: &str, kind: &str, count: usize) {
+    db.run(&format!(
+        "SELECT count(webhook_create('{url}', name => '{kind} ' || n, events => '{{{kind}}}')) FROM generate_series(1, {count}) n"
+    ))
+    .await;
+}
