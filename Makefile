@@ -15,12 +15,10 @@ MAJOR   = $(shell $(PG_CONFIG) --version | sed 's/PostgreSQL \([0-9]*\).*/\1/')
 VERSION = $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" extension/pg_webhook.control)
 DENY    = $(or $(shell command -v cargo-deny),$(TARGET)/tools/bin/cargo-deny)
 
-# sql/pg_webhook.sql with each \i line replaced by the text of the file that it names.
-SCRIPT = awk '$$1 != "\\i" { print; next } \
-	{ file = "sql/" $$2; while ((got = (getline line < file)) > 0) print line; \
-	  if (got < 0) { print "there is no " file > "/dev/stderr"; exit 1 } }' sql/pg_webhook.sql
+ASSEMBLE = awk -f sql/assemble.awk
+UPGRADES = $(notdir $(wildcard sql/upgrade/pg_webhook--*.sql))
 
-.PHONY: help demo up test test-chaos check bench fuzz install install-extension deps
+.PHONY: help demo up test test-chaos check bench fuzz install install-extension freeze deps
 .DELETE_ON_ERROR:
 
 help: ## This list
@@ -73,8 +71,13 @@ install-extension:
 		$(CARGO) build --profile $(PROFILE) -p pg_webhook --no-default-features --features pg$(MAJOR)
 	install -d $(LIB) $(SHARE)
 	install -m 755 $(OUT)/libpg_webhook.so $(LIB)/pg_webhook.so
-	install -m 644 extension/pg_webhook.control $(wildcard sql/upgrade/*.sql) $(SHARE)
-	$(SCRIPT) > $(SHARE)/pg_webhook--$(VERSION).sql
+	install -m 644 extension/pg_webhook.control $(wildcard sql/release/*.sql) $(SHARE)
+	$(ASSEMBLE) pg_webhook.sql > $(SHARE)/pg_webhook--$(VERSION).sql
+	for script in $(UPGRADES); do $(ASSEMBLE) upgrade/$$script > $(SHARE)/$$script || exit 1; done
+
+freeze: ## Keep the scripts of this version in sql/release, as the last step of releasing it
+	$(ASSEMBLE) pg_webhook.sql > sql/release/pg_webhook--$(VERSION).sql
+	for script in $(UPGRADES); do $(ASSEMBLE) upgrade/$$script > sql/release/$$script || exit 1; done
 
 deps:
 	@sh tests/support/deps.sh $(firstword $(PG_MAJORS)) $(MAKECMDGOALS)

@@ -63,6 +63,7 @@ mod signatures;
 mod ssrf;
 mod subscriptions;
 mod takeover;
+mod upgrade;
 mod wakeup;
 mod watch;
 mod webhooks;

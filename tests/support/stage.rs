@@ -33,6 +33,17 @@ impl Stage {
         stage.as_ref().expect("the stage could not be built; the first failure says why")
     }
 
+    /// Where the extension's control file and scripts are.
+    ///
+    /// # Panics
+    /// If `pg_config` does not say.
+    pub fn extension_folder(&self) -> PathBuf {
+        let output =
+            Command::new(self.bin.join("pg_config")).arg("--sharedir").output().expect("run pg_config");
+        let folder = String::from_utf8(output.stdout).expect("a path");
+        PathBuf::from(folder.trim()).join("extension")
+    }
+
     fn build() -> Self {
         let major = std::env::var("PG_MAJOR").map_or(15, |text| text.parse().expect("PG_MAJOR is a number"));
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
