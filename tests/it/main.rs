@@ -30,6 +30,7 @@ mod capture_warn;
 mod capture_when;
 mod database_tls;
 mod delivery;
+mod drop_extension;
 mod events;
 mod explain;
 mod failover;

@@ -27,7 +27,7 @@ async fn to_a_point_between_two_deliveries() {
     let relay = Relay::start(&db.url()).await;
     let before = db.value(&emit(1)).await;
     db.until(delivered, "1").await;
-    let recovered = original.base_backup(&[]).await;
+    let recovered = original.base_backup(&[]);
     let known = db.value(&emit(2)).await;
     let retried = db.emit("order.paid", "{}").await;
     db.until(delivered, "2").await;

@@ -81,7 +81,7 @@ impl Cluster {
     /// # Panics
     /// If it does not start.
     pub async fn synchronous_standby(&self) -> Self {
-        let standby = self.base_backup(&["--write-recovery-conf"]).await;
+        let standby = self.base_backup(&["--write-recovery-conf"]);
         standby.resume().await;
         let session = self.connect("postgres").await;
         session.run("ALTER SYSTEM SET synchronous_standby_names = '*'").await;
@@ -94,7 +94,8 @@ impl Cluster {
     ///
     /// # Panics
     /// If it cannot be made.
-    pub async fn base_backup(&self, arguments: &[&str]) -> Self {
+    #[must_use]
+    pub fn base_backup(&self, arguments: &[&str]) -> Self {
         let copy = Self::empty_of(self.stage, &[], None);
         let mut backup = self.program("pg_basebackup");
         backup.args(["--checkpoint=fast", "--no-sync", "-D"]).arg(copy.data()).args(arguments);

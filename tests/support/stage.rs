@@ -3,7 +3,7 @@
 //! Postgres finds its files relative to its binaries, so a copy of the machine's tree takes our extension and the
 //! machine's own Postgres is never touched.
 
-use std::collections::BTreeMap;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -40,9 +40,9 @@ impl Stage {
         // One after the other, as each build puts its library in the same place. One that failed is not tried again by every test.
         static STAGES: Mutex<BTreeMap<u32, Option<&Stage>>> = Mutex::const_new(BTreeMap::new());
         let mut stages = STAGES.lock().await;
-        if !stages.contains_key(&major) {
+        if let Entry::Vacant(place) = stages.entry(major) {
             let stage = tokio::task::spawn_blocking(move || Self::build(major)).await;
-            stages.insert(major, stage.ok().map(|stage| &*Box::leak(Box::new(stage))));
+            place.insert(stage.ok().map(|stage| &*Box::leak(Box::new(stage))));
         }
         stages[&major].expect("the stage could not be built; the first failure says why")
     }
