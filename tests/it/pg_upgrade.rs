@@ -6,7 +6,7 @@ use crate::backup::original;
 
 #[tokio::test]
 async fn from_15_to_18() {
-    let old = Cluster::start_of(15).await;
+    let old = Cluster::start_of(15, &[]).await;
     let from = original(&old).await;
     let new = old.upgraded_to(18).await;
     let major = new.connect("postgres").await.value("SHOW server_version_num").await;

@@ -72,8 +72,8 @@ impl Cluster {
     }
 
     /// [`Cluster::start`] of that major.
-    pub async fn start_of(major: u32) -> Self {
-        Self::run(Self::empty_of(Stage::of(major).await, &[], None)).await
+    pub async fn start_of(major: u32, settings: &[&str]) -> Self {
+        Self::run(Self::empty_of(Stage::of(major).await, settings, None)).await
     }
 
     /// A streaming standby of this one, running, without which nothing is committed here from now on.
