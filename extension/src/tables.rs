@@ -81,6 +81,12 @@ thread_local! {
     static OIDS: Cell<[pg_sys::Oid; COUNT]> = const { Cell::new([pg_sys::InvalidOid; COUNT]) };
     /// The last day's partition that was asked for: its number, and its oid if it has one.
     static PARTITION: Cell<Option<(i64, Option<pg_sys::Oid>)>> = const { Cell::new(None) };
+    static CHANGES: Cell<u64> = const { Cell::new(0) };
+}
+
+/// A number that grows when some table changes: what was learnt of tables before that may be wrong.
+pub fn changes() -> u64 {
+    CHANGES.get()
 }
 
 /// Registers the invalidation of kept oids in this session.
@@ -93,6 +99,7 @@ pub fn register() {
 unsafe extern "C-unwind" fn forget(_argument: pg_sys::Datum, _relation: pg_sys::Oid) {
     OIDS.set([pg_sys::InvalidOid; COUNT]);
     PARTITION.set(None);
+    CHANGES.set(CHANGES.get() + 1);
 }
 
 /// The partition of a day, which has that name, if there is one.

@@ -5,7 +5,7 @@ use tokio::time::Instant;
 use crate::config::Check;
 use crate::dsn::Dsn;
 use crate::error::Error;
-use crate::lead::series;
+use crate::lead::is_spoken;
 use crate::store::{Session, StoreError, Way};
 
 /// Looks at everything a relay needs; an error when something is missing.
@@ -67,7 +67,7 @@ impl Report {
             }
         };
         let own = env!("CARGO_PKG_VERSION");
-        if series(&hello.extension_version) == series(own) {
+        if is_spoken(&hello.extension_version) {
             Self::good(&format!("extension {} (relay {own})", hello.extension_version));
         } else {
             let what = format!("the extension is {} and this relay {own}", hello.extension_version);

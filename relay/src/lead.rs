@@ -30,6 +30,8 @@ const FOLLOWER_REST: Duration = Duration::from_millis(250);
 const RELOAD: Duration = Duration::from_secs(600);
 /// … or this often while secrets are being rotated: a secret's grace ends without a change.
 const RELOAD_ROTATING: Duration = Duration::from_secs(60);
+/// The older extensions whose verbs this relay can call.
+const SERIES_BEFORE: &str = "0.1";
 
 mod lease;
 mod term;
@@ -215,7 +217,7 @@ impl Leader {
         loop {
             let hello = session.hello(&self.context.instance, &self.context.host).await?;
             self.context.clock.hear(hello.clock);
-            if series(&hello.extension_version) != series(env!("CARGO_PKG_VERSION")) {
+            if !is_spoken(&hello.extension_version) {
                 return Err(End::Version(hello.extension_version));
             }
             self.context.pulse.set_adopted(hello.adopted && !hello.in_recovery);
@@ -225,6 +227,12 @@ impl Leader {
                 self.grumble(&"this database is a copy of another one, or was restored: nothing is sent until somebody runs SELECT webhook_adopt()");
             } else {
                 tracing::info!(database = hello.identity, extension = hello.extension_version, "connected");
+                if hello.library_version != hello.extension_version {
+                    tracing::warn!(
+                        library = hello.library_version,
+                        "the extension is not up to date: run ALTER EXTENSION pg_webhook UPDATE"
+                    );
+                }
                 return Ok(());
             }
             self.pause(Duration::from_secs(3)).await;
@@ -283,8 +291,9 @@ impl Leader {
     }
 }
 
-/// The part of a version that has to be the same: major and minor.
-pub(crate) fn series(version: &str) -> Option<(&str, &str)> {
-    let mut parts = version.split('.');
-    Some((parts.next()?, parts.next()?))
+/// Whether this relay works with an extension of that version: of its own series (major and minor), or of the one before, so
+/// that relays can be replaced first and `ALTER EXTENSION UPDATE` come later.
+pub(crate) fn is_spoken(extension: &str) -> bool {
+    let series = |version: &str| version.split('.').take(2).map(str::to_owned).collect::<Vec<_>>();
+    [env!("CARGO_PKG_VERSION"), SERIES_BEFORE].into_iter().any(|spoken| series(spoken) == series(extension))
 }

@@ -83,6 +83,12 @@ BEGIN
            OR NOT pg_visible_in_snapshot(e.xid, (c."window"::jsonb->>'high')::pg_snapshot)
            OR (e.seq, e.xid) > (c.seq, c.xid::text::xid8));
     UPDATE webhook.pending SET lease = 0, leased_by = NULL, due_at = least(due_at, clock_timestamp()) WHERE lease <> 0;
+    -- The other cluster's WAL positions say nothing here. What is pending of a key comes first, in its order, then what was
+    -- unread (from 1), then what is emitted here: no WAL begins before 16 MiB.
+    UPDATE webhook.pending p SET seq = o.place - o.of
+    FROM (SELECT q.delivery_id, row_number() OVER (ORDER BY q.seq) AS place, count(*) OVER () AS of
+          FROM webhook.pending q WHERE q.ordered) o
+    WHERE p.delivery_id = o.delivery_id;
     DELETE FROM webhook.cursors;
     INSERT INTO webhook.identity AS i (system_identifier, database)
     SELECT s.system_identifier, d.oid FROM pg_control_system() s, pg_database d WHERE d.datname = current_database()
@@ -97,8 +103,7 @@ COMMENT ON FUNCTION webhook_adopt() IS
 CREATE FUNCTION webhook._emit_again(ids text[]) RETURNS void
     LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
     UPDATE webhook.events e
-    SET epoch = webhook._epoch(), xid = pg_current_xact_id(),
-        seq = (pg_current_wal_insert_lsn() - '0/0')::bigint + i.n
+    SET epoch = webhook._epoch(), xid = pg_current_xact_id(), seq = i.n
     FROM unnest(ids) WITH ORDINALITY i(id, n)
     WHERE e.id = i.id
 $$;

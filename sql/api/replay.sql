@@ -25,10 +25,12 @@ BEGIN
     INSERT INTO webhook.pending AS p (delivery_id, event_id, webhook_id, key, reason, attempts, due_at, ordered, seq)
     SELECT m.delivery_id, m.id, w.id, m.key, 'replay', m.attempts,
            greatest(at + m.place * interval '1 microsecond', m.deliver_at),
-           m.ordered, CASE WHEN m.ordered THEN m.seq ELSE 0 END
+           -- An event of another cluster, of before webhook_adopt(), comes before everything of this one.
+           m.ordered, CASE WHEN NOT m.ordered THEN 0 WHEN m.is_here THEN m.seq ELSE m.seq - (1::bigint << 62) END
     FROM (
         SELECT e.id, e.key, e.seq, e.deliver_at, i.delivery_id, coalesce(d.number, 0) AS attempts,
                e.key IS NOT NULL AND coalesce((w.options->>'ordered')::boolean, false) AS ordered,
+               e.epoch = webhook._epoch() AS is_here,
                row_number() OVER (ORDER BY e.epoch = webhook._epoch(), e.seq, e.xid) AS place
         FROM webhook.events e
         CROSS JOIN LATERAL (SELECT webhook._delivery_id(e.id, w.id)) i(delivery_id)

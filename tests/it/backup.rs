@@ -25,18 +25,20 @@ const KEPT: &str = "
     UNION ALL SELECT concat('identity ', to_jsonb(i)) FROM webhook.identity i
     ORDER BY 1";
 
-/// A database with a little of everything.
-struct Original {
-    db: Database<'static>,
+/// A database with a little of everything, and no relay any more.
+pub struct Original<'a> {
+    pub db: Database<'a>,
     receiver: Receiver,
     /// Events that were delivered.
     delivered: BTreeSet<String>,
     /// Events that were not, and must be after a restore.
     waiting: BTreeSet<String>,
+    kept: BTreeSet<String>,
 }
 
-async fn original() -> Original {
-    let db = Database::new().await;
+/// Makes one.
+pub async fn original(cluster: &Cluster) -> Original<'_> {
+    let db = Database::on(cluster).await;
     let receiver = Receiver::start();
     receiver.answer("/fails", [Reply::status(500), Reply::status(200)]);
     db.run("SELECT webhook._relay_maintain(); CREATE TABLE users (id int PRIMARY KEY, name text); SELECT webhook_watch('users', 'user')").await;
@@ -58,7 +60,46 @@ async fn original() -> Original {
     let mut waiting: BTreeSet<_> = ids(&db, "type IN ('user.created', 'order.paid')").await;
     waiting.retain(|id| !delivered.contains(id));
     assert!(waiting.contains(&retried) && waiting.len() == 3 && delivered.len() == 2);
-    Original { db, receiver, delivered, waiting }
+    let kept = kept(&db).await;
+    Original { db, receiver, delivered, waiting, kept }
+}
+
+impl Original<'_> {
+    /// Checks that what became of it holds, keeps to itself and in the end sends what it should.
+    pub async fn goes_on(&self, cluster: &Cluster, database: &str) {
+        let copy = cluster.connect(database).await;
+        let now = kept(&copy).await;
+        let more: Vec<_> = now.difference(&self.kept).collect();
+        let lost: Vec<_> = self.kept.difference(&now).collect();
+        assert!(
+            more.is_empty() && lost.is_empty(),
+            "what the original has not: {more:#?}\nwhat is lost: {lost:#?}"
+        );
+        let before = self.receiver.count();
+        let relay = Relay::launch(&cluster.url(database), &[]).await;
+        relay.logs().wait_for("webhook_adopt").await;
+        copy.run("INSERT INTO users VALUES (4, 'Kim'); UPDATE webhook.pending SET due_at = clock_timestamp() WHERE due_at <> 'infinity'").await;
+        let again = "SELECT webhook_emit('order.paid', '{}', idempotency_key => 'k1')";
+        assert!(self.waiting.contains(&copy.value(again).await), "a key used before the backup still holds");
+        assert_eq!(self.receiver.count(), before, "an unadopted database sends nothing");
+
+        let mut expected = self.waiting.clone();
+        expected.extend(ids(&copy, "data->>'id' = '4'").await);
+        copy.run("SELECT webhook_adopt()").await;
+        self.receiver.wait_for(before + expected.len()).await;
+        copy.until("SELECT backlog + pending FROM webhook_stats()", "0").await;
+        let requests = self.receiver.requests();
+        let sent: Vec<_> =
+            requests[before..].iter().map(|request| request.header("webhook-id").to_owned()).collect();
+        assert_eq!(sent.len(), expected.len(), "none twice");
+        assert_eq!(sent.into_iter().collect::<BTreeSet<_>>(), expected);
+        assert!(self.delivered.is_disjoint(&expected), "nothing old again");
+        assert!(relay.terminate().await.success());
+    }
+}
+
+async fn kept(db: &Session) -> BTreeSet<String> {
+    db.rows(KEPT).await.concat().into_iter().collect()
 }
 
 async fn ids(db: &Session, condition: &str) -> BTreeSet<String> {
@@ -88,8 +129,8 @@ async fn can_dump(db: &Session, cluster: &Cluster) -> bool {
 
 /// Dumps and restores into a new database, which is checked to hold and to send what it should.
 async fn survives(how: &str, restore: impl AsyncFnOnce(&Cluster, &str, &str, &str)) {
-    let from = original().await;
     let cluster = Cluster::shared().await;
+    let from = original(cluster).await;
     if !can_dump(&from.db, cluster).await {
         return;
     }
@@ -97,33 +138,7 @@ async fn survives(how: &str, restore: impl AsyncFnOnce(&Cluster, &str, &str, &st
     let file = cluster.folder().join(&to).display().to_string();
     cluster.connect("postgres").await.run(&format!("CREATE DATABASE {to}")).await;
     restore(cluster, from.db.name(), &to, &file).await;
-
-    let copy = cluster.connect(&to).await;
-    let [kept, had] = [copy.rows(KEPT).await.concat(), from.db.rows(KEPT).await.concat()]
-        .map(|lines| lines.into_iter().collect::<BTreeSet<_>>());
-    assert_eq!(kept.difference(&had).collect::<Vec<_>>(), Vec::<&String>::new(), "what the original has not");
-    assert_eq!(had.difference(&kept).collect::<Vec<_>>(), Vec::<&String>::new(), "what is lost");
-    let before = from.receiver.count();
-    let relay = Relay::launch(&cluster.url(&to), &[]).await;
-    relay.logs().wait_for("webhook_adopt").await;
-    copy.run("INSERT INTO users VALUES (4, 'Kim'); UPDATE webhook.pending SET due_at = clock_timestamp() WHERE due_at <> 'infinity'").await;
-    let again = "SELECT webhook_emit('order.paid', '{}', idempotency_key => 'k1')";
-    assert!(from.waiting.contains(&copy.value(again).await), "a key used before the backup still holds");
-    assert_eq!(from.receiver.count(), before, "an unadopted database sends nothing");
-
-    let mut expected = from.waiting.clone();
-    expected.extend(ids(&copy, "data->>'id' = '4'").await);
-    copy.run("SELECT webhook_adopt()").await;
-    from.receiver.wait_for(before + expected.len()).await;
-    copy.until("SELECT backlog + pending FROM webhook_stats()", "0").await;
-    let requests = from.receiver.requests();
-    let sent: Vec<_> =
-        requests[before..].iter().map(|request| request.header("webhook-id").to_owned()).collect();
-    assert_eq!(sent.len(), expected.len(), "none twice");
-    assert_eq!(sent.into_iter().collect::<BTreeSet<_>>(), expected);
-    assert!(from.delivered.is_disjoint(&expected), "nothing old again");
-    assert!(relay.terminate().await.success());
-    drop(copy);
+    from.goes_on(cluster, &to).await;
     succeeds(cluster, "dropdb", &format!("--force {to}"));
 }
 

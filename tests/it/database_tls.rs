@@ -20,7 +20,8 @@ async fn cluster(authority: &Authority, identity: &Identity, hba: &str) -> Clust
         format!("ssl_ca_file={}", authority.file().display()),
         format!("hba_file={}", file.display()),
     ];
-    Cluster::start(&settings.each_ref().map(String::as_str)).await
+    // Not that of the run: a fetched Postgres may be built without TLS.
+    Cluster::start_of(15, &settings.each_ref().map(String::as_str)).await
 }
 
 fn url(db: &Database<'_>, host: &str, parameters: &str) -> String {

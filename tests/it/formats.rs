@@ -96,7 +96,9 @@ async fn node_writes_every_row_as_we_do() {
     let receiver = start(Language::Node, "reserialise.js", None, "unused").await;
     db.webhook(&format!("http://127.0.0.1:{}/", receiver.port), r#"options => '{"retry_schedule": []}'"#)
         .await;
-    for (n, (kind, values)) in COLUMNS.iter().enumerate() {
+    // A fetched Postgres may be built without.
+    let has_xml = db.try_rows("SELECT '<a/>'::xml").await.is_ok();
+    for (n, (kind, values)) in COLUMNS.iter().enumerate().filter(|(_, column)| has_xml || column.0 != "xml") {
         db.run(&format!(
             r#"CREATE TABLE t{n} (id serial PRIMARY KEY, v {kind}, "10" int DEFAULT 1, "2" int DEFAULT 2, "ü ""q""" text DEFAULT 'x');
                SELECT webhook_watch('t{n}', 't{n}', previous => true)"#

@@ -1,6 +1,7 @@
 //! A private Postgres cluster.
 
 use std::fs::{self, File};
+use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
@@ -65,9 +66,14 @@ impl Cluster {
     }
 
     async fn run(cluster: Self) -> Self {
-        cluster.initdb();
+        cluster.initdb(&[]);
         cluster.resume().await;
         cluster
+    }
+
+    /// [`Cluster::start`] of that major.
+    pub async fn start_of(major: u32, settings: &[&str]) -> Self {
+        Self::run(Self::empty_of(Stage::of(major).await, settings, None)).await
     }
 
     /// A streaming standby of this one, running, without which nothing is committed here from now on.
@@ -75,11 +81,7 @@ impl Cluster {
     /// # Panics
     /// If it does not start.
     pub async fn synchronous_standby(&self) -> Self {
-        let standby = Self::empty(&[], None).await;
-        let mut backup = self.program("pg_basebackup");
-        backup.args(["--write-recovery-conf", "--checkpoint=fast", "--no-sync", "-D"]).arg(standby.data());
-        let output = backup.output().expect("start pg_basebackup");
-        assert!(output.status.success(), "no base backup: {}", String::from_utf8_lossy(&output.stderr));
+        let standby = self.base_backup(&["--write-recovery-conf"]);
         standby.resume().await;
         let session = self.connect("postgres").await;
         session.run("ALTER SYSTEM SET synchronous_standby_names = '*'").await;
@@ -88,14 +90,74 @@ impl Cluster {
         standby
     }
 
+    /// A copy of this one by `pg_basebackup`, not started.
+    ///
+    /// # Panics
+    /// If it cannot be made.
+    #[must_use]
+    pub fn base_backup(&self, arguments: &[&str]) -> Self {
+        let copy = Self::empty_of(self.stage, &[], None);
+        let mut backup = self.program("pg_basebackup");
+        backup.args(["--checkpoint=fast", "--no-sync", "-D"]).arg(copy.data()).args(arguments);
+        succeed(&mut backup);
+        copy
+    }
+
+    /// Starts a base backup and lets it replay the WAL in `archive` up to a restore point, from where it goes on by itself.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub async fn recover(&self, archive: &Path, restore_point: &str) {
+        let settings = format!(
+            "restore_command = 'cp {}/%f %p'\nrecovery_target_name = '{restore_point}'\nrecovery_target_action = 'promote'\n",
+            archive.display()
+        );
+        let mut file = File::options()
+            .append(true)
+            .open(self.data().join("postgresql.auto.conf"))
+            .expect("open the settings");
+        file.write_all(settings.as_bytes()).expect("write the settings");
+        File::create(self.data().join("recovery.signal")).expect("ask for a recovery");
+        self.resume().await;
+        self.connect("postgres").await.until("SELECT pg_is_in_recovery()", "f").await;
+    }
+
+    /// What becomes of this one, which is stopped, by `pg_upgrade` to another major; running.
+    ///
+    /// # Panics
+    /// If it does not become anything.
+    pub async fn upgraded_to(&self, major: u32) -> Self {
+        // The Postgres that was fetched may be of an older minor release, and not know what this one notes of columns.
+        const FORGET: &str = "SET allow_system_table_mods = on;
+            UPDATE pg_attribute SET attoptions = NULL WHERE attoptions::text LIKE '{pg_attver=%}'";
+        let databases = "SELECT datname FROM pg_database WHERE datallowconn";
+        for database in self.connect("postgres").await.rows(databases).await.concat() {
+            self.connect(&database).await.run(FORGET).await;
+        }
+        self.stop(Stop::Fast).await;
+        let new = Self::empty_of(Stage::of(major).await, &[], None);
+        // Pages without checksums, as those of the old one are.
+        new.initdb(if major < 18 { &[] } else { &["--no-data-checksums"] });
+        let mut upgrade = new.program("pg_upgrade");
+        upgrade.current_dir(&new.folder).arg("-b").arg(&self.stage.bin).arg("-B").arg(&new.stage.bin);
+        upgrade.arg("-d").arg(self.data()).arg("-D").arg(new.data()).arg("-s").arg(&new.folder);
+        succeed(&mut upgrade);
+        new.resume().await;
+        new
+    }
+
     async fn empty(settings: &[&str], mib: Option<u32>) -> Self {
+        Self::empty_of(Stage::get().await, settings, mib)
+    }
+
+    fn empty_of(stage: &'static Stage, settings: &[&str], mib: Option<u32>) -> Self {
         let folder = run::subfolder("pg");
         let disk = mib.and_then(|mib| Disk::mount(&folder, mib));
         if let Some((uid, gid)) = owner() {
             chown(&folder, Some(uid), Some(gid)).expect("give the folder to postgres");
         }
         Self {
-            stage: Stage::get().await,
+            stage,
             port: free_port(),
             settings: settings.iter().map(ToString::to_string).collect(),
             server: Mutex::default(),
@@ -261,12 +323,11 @@ impl Cluster {
         TEMPLATE
     }
 
-    fn initdb(&self) {
+    fn initdb(&self, arguments: &[&str]) {
         let mut command = self.program("initdb");
         command.args(["--auth=trust", "--username=postgres", "--no-sync", "--encoding=UTF8"]);
-        command.args(["--locale=C.UTF-8", "-D"]).arg(self.data());
-        let output = command.output().expect("start initdb");
-        assert!(output.status.success(), "initdb failed: {}", String::from_utf8_lossy(&output.stderr));
+        command.args(["--locale=C.UTF-8", "-D"]).arg(self.data()).args(arguments);
+        succeed(&mut command);
     }
 
     fn all_settings(&self) -> impl Iterator<Item = String> {
@@ -284,6 +345,12 @@ impl Cluster {
     fn data(&self) -> PathBuf {
         self.folder.join("data")
     }
+}
+
+fn succeed(command: &mut Command) {
+    let output = command.output().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
+    let said = [output.stdout, output.stderr].concat();
+    assert!(output.status.success(), "{command:?} failed:\n{}", String::from_utf8_lossy(&said));
 }
 
 /// The user that Postgres must run as when we are root, which it refuses to be.

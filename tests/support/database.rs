@@ -32,9 +32,17 @@ impl<'a> Database<'a> {
 
     /// A copy of the template that has not been adopted.
     pub async fn unadopted(cluster: &'a Cluster) -> Self {
+        Self::copied(cluster, cluster.template().await).await
+    }
+
+    /// A database without the extension.
+    pub async fn bare(cluster: &'a Cluster) -> Self {
+        Self::copied(cluster, "template0").await
+    }
+
+    async fn copied(cluster: &'a Cluster, template: &str) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(1);
         let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
-        let template = cluster.template().await;
         let admin = cluster.connect("postgres").await;
         admin.run(&format!("CREATE DATABASE {name} TEMPLATE {template}")).await;
         let session = cluster.connect(&name).await;

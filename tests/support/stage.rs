@@ -3,17 +3,18 @@
 //! Postgres finds its files relative to its binaries, so a copy of the machine's tree takes our extension and the
 //! machine's own Postgres is never touched.
 
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use tokio::sync::OnceCell;
+use tokio::sync::Mutex;
 
 use crate::run;
 
 /// What everything else runs on.
 #[derive(Debug)]
 pub struct Stage {
-    /// The Postgres major, from `PG_MAJOR` (default 15).
+    /// The Postgres major; that of a run is from `PG_MAJOR` (default 15).
     pub major: u32,
     /// Where `postgres`, `initdb` and `psql` are.
     pub bin: PathBuf,
@@ -27,14 +28,37 @@ impl Stage {
     /// # Panics
     /// If the build fails or that major is not there.
     pub async fn get() -> &'static Self {
-        // A build that failed is not tried again by every test.
-        static STAGE: OnceCell<Option<Stage>> = OnceCell::const_new();
-        let stage = STAGE.get_or_init(async || tokio::task::spawn_blocking(Self::build).await.ok()).await;
-        stage.as_ref().expect("the stage could not be built; the first failure says why")
+        Self::of(std::env::var("PG_MAJOR").map_or(15, |text| text.parse().expect("PG_MAJOR is a number")))
+            .await
     }
 
-    fn build() -> Self {
-        let major = std::env::var("PG_MAJOR").map_or(15, |text| text.parse().expect("PG_MAJOR is a number"));
+    /// The stage of any major.
+    ///
+    /// # Panics
+    /// As [`Stage::get`].
+    pub async fn of(major: u32) -> &'static Self {
+        // One after the other, as each build puts its library in the same place. One that failed is not tried again by every test.
+        static STAGES: Mutex<BTreeMap<u32, Option<&Stage>>> = Mutex::const_new(BTreeMap::new());
+        let mut stages = STAGES.lock().await;
+        if let Entry::Vacant(place) = stages.entry(major) {
+            let stage = tokio::task::spawn_blocking(move || Self::build(major)).await;
+            place.insert(stage.ok().map(|stage| &*Box::leak(Box::new(stage))));
+        }
+        stages[&major].expect("the stage could not be built; the first failure says why")
+    }
+
+    /// Where the extension's control file and scripts are.
+    ///
+    /// # Panics
+    /// If `pg_config` does not say.
+    pub fn extension_folder(&self) -> PathBuf {
+        let output =
+            Command::new(self.bin.join("pg_config")).arg("--sharedir").output().expect("run pg_config");
+        let folder = String::from_utf8(output.stdout).expect("a path");
+        PathBuf::from(folder.trim()).join("extension")
+    }
+
+    fn build(major: u32) -> Self {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let release = (!cfg!(debug_assertions)).then_some("--release");
         run(Command::new(cargo).arg("build").args(release));

@@ -10,7 +10,7 @@ use std::cell::{Cell, RefCell};
 use pgrx::{pg_guard, pg_sys};
 
 use super::{COLUMNS, insert::insert_rows, partition::Day};
-use crate::unguarded;
+use crate::{tables, unguarded};
 
 /// So many rows, or so many bytes, are inserted without waiting for more.
 const MOST_ROWS: usize = 500;
@@ -66,8 +66,8 @@ impl Drop for Batch {
 
 thread_local! {
     static BATCHES: RefCell<Vec<Batch>> = const { RefCell::new(Vec::new()) };
-    /// The shape of a row, as the table had it when the session first emitted.
-    static SHAPE: Cell<pg_sys::TupleDesc> = const { Cell::new(std::ptr::null_mut()) };
+    /// The shape of a row, and how many changes of tables had come before it was taken.
+    static SHAPE: Cell<(u64, pg_sys::TupleDesc)> = const { Cell::new((0, std::ptr::null_mut())) };
 }
 
 /// Registers the callbacks of this session.
@@ -91,9 +91,7 @@ pub fn push(at: pg_sys::TimestampTz, columns: &[Option<pg_sys::Datum>; COLUMNS])
     if other_day {
         flush();
     }
-    if SHAPE.get().is_null() {
-        SHAPE.set(super::insert::shape());
-    }
+    learn_shape();
     let full = BATCHES.with_borrow_mut(|batches| {
         if batches.last().is_none_or(|last| last.subtransaction != subtransaction) {
             batches.push(Batch::new(subtransaction, day, command));
@@ -140,13 +138,29 @@ pub fn show() {
     });
 }
 
+/// Takes the shape again after some table changed: DROP and CREATE EXTENSION, say, make another row type.
+fn learn_shape() {
+    let (known, shape) = SHAPE.get();
+    let changes = tables::changes();
+    if !shape.is_null() {
+        if known == changes {
+            return;
+        }
+        SHAPE.set((0, std::ptr::null_mut()));
+        // SAFETY: a copy of our own, which nobody has any more.
+        unsafe { pg_sys::FreeTupleDesc(shape) };
+    }
+    SHAPE.set((changes, super::insert::shape()));
+}
+
 fn form_row(columns: &[Option<pg_sys::Datum>; COLUMNS], memory: pg_sys::MemoryContext) -> pg_sys::HeapTuple {
     // SAFETY: the context is the batch's; values have the shape's types.
     unsafe {
         let before = pg_sys::MemoryContextSwitchTo(memory);
         let values = columns.map(|column| column.unwrap_or(pg_sys::Datum::null()));
         let nulls = columns.map(|column| column.is_none());
-        let row = pg_sys::heap_form_tuple(SHAPE.get(), values.as_ptr().cast_mut(), nulls.as_ptr().cast_mut());
+        let row =
+            pg_sys::heap_form_tuple(SHAPE.get().1, values.as_ptr().cast_mut(), nulls.as_ptr().cast_mut());
         pg_sys::MemoryContextSwitchTo(before);
         row
     }

@@ -1,0 +1,15 @@
+-- From 0.1.0 to 0.2.0; put together as sql/pg_webhook.sql is.
+\echo Use "ALTER EXTENSION pg_webhook UPDATE" to load this file. \quit
+
+-- A table that somebody keeps locked makes this fail, rather than hold up everybody behind it.
+SET LOCAL lock_timeout = '2s';
+\i upgrade/remember.sql
+
+SET LOCAL search_path = pg_catalog, pg_temp;
+-- Here goes what cannot be replaced below: changes of tables, types and triggers, and DROP FUNCTION for another result type
+-- or other arguments. tests/it/upgrade.rs names what is missing.
+
+\replace pg_webhook.sql
+\i privileges.sql
+\i upgrade/grant_again.sql
+\i dump.sql
