@@ -1,18 +1,22 @@
 //! `webhook-relay check`: says what is wrong with a set-up, and what to do.
 
 use tokio::time::Instant;
+use webhook_wire::seal;
 
 use crate::config::Check;
 use crate::dsn::Dsn;
 use crate::error::Error;
+use crate::keyring::Keyring;
 use crate::lead::series;
+use crate::matching::{HookRow, Registry};
 use crate::store::{Session, StoreError, Way};
 
 /// Looks at everything a relay needs; an error when something is missing.
 pub async fn check(config: Check) -> Result<(), Error> {
     let database = config.database.load()?;
+    let keyring = Keyring::new(config.keys.load()?);
     let mut report = Report { problems: 0 };
-    report.session(&database).await;
+    report.session(&database, keyring).await;
     match report.problems {
         0 => Ok(()),
         problems => Err(Error::Problems(problems)),
@@ -34,7 +38,7 @@ impl Report {
         println!("         {hint}");
     }
 
-    async fn session(&mut self, database: &Dsn) {
+    async fn session(&mut self, database: &Dsn, keyring: Keyring) {
         let begun = Instant::now();
         let session = match Session::explore(database).await {
             Ok(session) => session,
@@ -51,8 +55,37 @@ impl Report {
             Ok(webhooks) => {
                 let active = webhooks.rows.iter().filter(|row| row.active).count();
                 Self::good(&format!("{} webhooks, {active} of them active", webhooks.rows.len()));
+                self.secrets(webhooks.rows, keyring);
             }
             Err(error) => self.denied(&error),
+        }
+    }
+
+    /// Opens the secrets of all webhooks.
+    fn secrets(&mut self, mut rows: Vec<HookRow>, mut keyring: Keyring) {
+        let sealed =
+            rows.iter().flat_map(|row| &row.secrets).filter(|stored| seal::key_id(stored).is_some()).count();
+        keyring.open(&mut rows, None, true);
+        let mut registry = Registry::default();
+        for (webhook, error) in registry.apply(rows, true) {
+            self.bad(
+                &format!("webhook {webhook} cannot be used: {error}"),
+                "Change it with webhook_update().",
+            );
+        }
+        let mut locked = registry.iter().filter_map(|hook| Some((hook.id(), hook.locked.as_ref()?)));
+        match locked.next() {
+            None => Self::good(&format!("secrets can be read ({sealed} of them sealed)")),
+            Some((webhook, why)) => {
+                let what = format!(
+                    "the secrets of {} webhooks cannot be read: of {webhook}, {why}",
+                    1 + locked.count()
+                );
+                self.bad(
+                    &what,
+                    "Give the relay the --secret-key-file with that key. Until then their deliveries wait.",
+                );
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 //! Leadership, LISTEN and reading live on one connection on purpose: when it is gone, all three are. Behind a pooler that lends
 //! connections for one transaction each there is no LISTEN, and the lead is a lease.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use crate::config::ConfigError;
 use crate::context::{Context, TRUST};
 use crate::error::Error;
 use crate::failpoint;
+use crate::keyring::Keyring;
 use crate::matching::Registry;
 use crate::read::Chunk;
 use crate::store::{Lead, Session, StoreError, Way};
@@ -30,7 +32,10 @@ const FOLLOWER_REST: Duration = Duration::from_millis(250);
 const RELOAD: Duration = Duration::from_secs(600);
 /// … or this often while secrets are being rotated: a secret's grace ends without a change.
 const RELOAD_ROTATING: Duration = Duration::from_secs(60);
+/// … or this often while they are being sealed with another key.
+const RELOAD_RESEALING: Duration = Duration::from_secs(5);
 
+mod keys;
 mod lease;
 mod term;
 
@@ -109,12 +114,19 @@ pub struct Leader {
     /// It was said that notifications do not arrive.
     told_deaf: bool,
     grumbled: Option<Instant>,
+    keyring: Keyring,
+    /// What secrets are sealed with, as far as we know.
+    key_in_use: Option<String>,
+    /// So many webhooks wait for a key.
+    locked: usize,
+    /// Keys of which it was said that they can go.
+    told_unused: HashSet<String>,
 }
 
 impl Leader {
     /// A leader that has not connected yet.
     #[must_use]
-    pub fn new(context: Arc<Context>, lines: Lines) -> Self {
+    pub fn new(context: Arc<Context>, lines: Lines, keyring: Keyring) -> Self {
         Self {
             context,
             lines,
@@ -126,6 +138,10 @@ impl Leader {
             leased: Instant::now(),
             told_deaf: false,
             grumbled: None,
+            keyring,
+            key_in_use: None,
+            locked: 0,
+            told_unused: HashSet::new(),
         }
     }
 
@@ -253,19 +269,32 @@ impl Leader {
         let asked = Instant::now();
         self.refreshed = self.lines.orders.borrow().refresh;
         let fresh = self.config.is_none() || asked >= self.reload;
-        let webhooks = session.webhooks(self.config.as_deref().filter(|_| !fresh)).await?;
+        let agreed = !fresh || self.agree_on_key(session).await?;
+        let mut webhooks = session.webhooks(self.config.as_deref().filter(|_| !fresh)).await?;
         self.proved(session, asked);
         self.config = Some(webhooks.config);
-        if fresh || !webhooks.rows.is_empty() {
-            for (webhook, error) in Arc::make_mut(&mut self.registry).apply(webhooks.rows, fresh) {
-                tracing::error!(webhook, %error, "a webhook cannot be used");
+        if !fresh && webhooks.rows.is_empty() {
+            return Ok(());
+        }
+        let plain = self.keyring.open(&mut webhooks.rows, self.key_in_use.as_deref(), fresh);
+        for (webhook, error) in Arc::make_mut(&mut self.registry).apply(webhooks.rows, fresh) {
+            tracing::error!(webhook, %error, "a webhook cannot be used");
+        }
+        self.tell_locked();
+        self.tell(News::Registry(self.registry.clone()))?;
+        let resealed = self.reseal(session, plain).await?;
+        let wait = match () {
+            () if resealed || !agreed => RELOAD_RESEALING,
+            () if self.registry.rotates() => RELOAD_ROTATING,
+            () => RELOAD,
+        };
+        if fresh {
+            self.reload = asked + wait;
+            if !resealed {
+                self.tell_unused();
             }
-            if fresh {
-                self.reload = asked + if self.registry.rotates() { RELOAD_ROTATING } else { RELOAD };
-            } else if self.registry.rotates() {
-                self.reload = self.reload.min(asked + RELOAD_ROTATING);
-            }
-            self.tell(News::Registry(self.registry.clone()))?;
+        } else {
+            self.reload = self.reload.min(asked + wait);
         }
         Ok(())
     }

@@ -56,6 +56,7 @@ mod retry;
 mod rights;
 mod rights_account;
 mod schemas;
+mod sealed;
 mod seeds;
 mod send;
 mod service;

@@ -10,6 +10,7 @@ pub mod cluster;
 pub mod database;
 pub mod disk;
 pub mod fault;
+pub mod keys;
 pub mod pooler;
 pub mod process;
 pub mod receiver;

@@ -53,8 +53,13 @@ impl Relay {
 
     async fn spawn(url: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut command = Command::new(&Stage::get().await.relay);
-        command.args(["run", "--database-url", url]).envs(environment.iter().copied());
-        command.args(["--listen", "127.0.0.1:0"]).args(arguments);
+        command.envs(environment.iter().copied());
+        Self::run(command, url, arguments).await
+    }
+
+    /// A relay that `command` starts, which lacks nothing but its arguments.
+    pub(crate) async fn run(mut command: Command, url: &str, arguments: &[&str]) -> Self {
+        command.args(["run", "--database-url", url, "--listen", "127.0.0.1:0"]).args(arguments);
         let (mut process, logs) = Logs::of(&mut command);
         let address = until("the relay to say where it serves", async || {
             let said = logs.text();
@@ -70,13 +75,19 @@ impl Relay {
     }
 
     /// What `webhook-relay check` prints of a database.
+    pub async fn check(url: &str) -> String {
+        Self::program(&["check", "--database-url", url]).await.1
+    }
+
+    /// Runs the program to its end: its exit status and what it prints.
     ///
     /// # Panics
     /// If it cannot be started.
-    pub async fn check(url: &str) -> String {
+    pub async fn program(arguments: &[&str]) -> (Option<i32>, String) {
         let mut command = tokio::process::Command::new(&Stage::get().await.relay);
-        let output = command.args(["check", "--database-url", url]).output().await.expect("start the relay");
-        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+        let output = command.args(arguments).output().await.expect("start the relay");
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8_lossy(&said).into_owned())
     }
 
     /// Where `/healthz`, `/readyz` and `/metrics` are.

@@ -200,6 +200,7 @@ fn hook_row(row: &Row) -> Result<HookRow, StoreError> {
         options: row.try_get::<_, Option<Value>>(7)?.unwrap_or_default(),
         active_since: row.try_get::<_, Option<Micros>>(8)?.map_or(0, |at| at.0),
         secrets: row.try_get::<_, Option<Vec<String>>>(9)?.unwrap_or_default(),
+        locked: None,
         subscriptions: pairs.map(|pair| (text(pair, "emitter"), text(pair, "event"))).collect(),
         failing_since: row.try_get::<_, Option<Micros>>(11)?.map(|at| at.0),
     })
