@@ -62,6 +62,7 @@ mod send;
 mod service;
 mod signatures;
 mod ssrf;
+mod ssrf_names;
 mod subscriptions;
 mod takeover;
 mod wakeup;
