@@ -32,20 +32,17 @@ impl fmt::Display for Locked {
     }
 }
 
-/// A stored secret and what is to stand in its place.
+/// What is to stand in a secret's place.
+#[derive(Debug)]
 pub struct Resealed {
     /// `wh_…`
     pub webhook: String,
-    /// As it is stored now.
-    pub stored: String,
+    /// When the secret was made.
+    pub at: i64,
+    /// The key that it is sealed for until now; none of a plain one.
+    pub former: Option<String>,
     /// Sealed for the key in use.
     pub sealed: String,
-}
-
-impl fmt::Debug for Resealed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Resealed({})", self.webhook)
-    }
 }
 
 /// Private keys by their ids, the current one first.
@@ -96,7 +93,7 @@ impl Keyring {
         let key = in_use.and_then(|id| self.key(id)).cloned();
         let mut resealed = Vec::new();
         for row in rows {
-            for place in &mut row.secrets {
+            for (place, at) in row.secrets.iter_mut().zip(&row.secrets_at) {
                 let secret = match self.secret(place, &row.id, &mut known) {
                     Ok(secret) => secret,
                     Err(locked) => {
@@ -106,8 +103,12 @@ impl Keyring {
                 };
                 let stored = std::mem::replace(place, secret.expose().to_owned());
                 if let Some(key) = key.as_ref().filter(|_| seal::key_id(&stored) != in_use) {
-                    let sealed = key.public().seal(&secret, &row.id, key_file::random());
-                    resealed.push(Resealed { webhook: row.id.clone(), stored, sealed });
+                    resealed.push(Resealed {
+                        webhook: row.id.clone(),
+                        at: *at,
+                        former: seal::key_id(&stored).map(str::to_owned),
+                        sealed: key.public().seal(&secret, &row.id, key_file::random()),
+                    });
                 }
             }
         }
@@ -139,5 +140,72 @@ impl Keyring {
 
     fn key(&self, id: &str) -> Option<&PrivateKey> {
         self.keys.iter().find(|(other, _)| other == id).map(|(_, key)| key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECRET: &str = "your_webhook_secret";
+
+    fn ring(keys: &[u8]) -> Keyring {
+        Keyring::new(keys.iter().map(|n| PrivateKey::generate([*n; 32])).collect())
+    }
+
+    fn row(stored: &[&str]) -> HookRow {
+        HookRow {
+            id: "wh_1".into(),
+            secrets: stored.iter().map(ToString::to_string).collect(),
+            secrets_at: (1..).take(stored.len()).collect(),
+            ..HookRow::default()
+        }
+    }
+
+    /// Opens one row; what it holds then, why it is locked, and what is sealed again.
+    fn open(ring: &mut Keyring, stored: &[&str]) -> (Vec<String>, Option<Locked>, Vec<Resealed>) {
+        let mut rows = [row(stored)];
+        let in_use = ring.ids().first().map(ToString::to_string);
+        let resealed = ring.open(&mut rows, in_use.as_deref(), true);
+        let [row] = rows;
+        (row.secrets, row.locked, resealed)
+    }
+
+    #[test]
+    fn what_is_plain_is_sealed_and_then_opened() {
+        let mut old = ring(&[1]);
+        let (secrets, locked, resealed) = open(&mut old, &[SECRET]);
+        assert_eq!((secrets, locked), (vec![SECRET.to_owned()], None));
+        assert_eq!((resealed.len(), resealed[0].at, &resealed[0].former), (1, 1, &None));
+        let sealed = &*resealed[0].sealed;
+        for _ in 0..2 {
+            let (secrets, locked, resealed) = open(&mut old, &[sealed]);
+            assert_eq!((secrets, locked, resealed.len()), (vec![SECRET.to_owned()], None, 0));
+        }
+        let mut new = ring(&[2, 1]);
+        let (secrets, _, resealed) = open(&mut new, &[sealed]);
+        assert_eq!(
+            (secrets, resealed[0].former.as_deref()),
+            (vec![SECRET.to_owned()], old.ids().first().copied())
+        );
+        assert_eq!(new.unused(new.ids()[0]), Vec::<String>::new());
+        open(&mut new, &[&resealed[0].sealed]);
+        assert_eq!(new.unused(new.ids()[0]), old.ids());
+    }
+
+    #[test]
+    fn what_cannot_be_opened_locks_the_webhook() {
+        let (_, _, resealed) = open(&mut ring(&[1]), &[SECRET]);
+        let sealed = &*resealed[0].sealed;
+        let id = seal::key_id(sealed).unwrap().to_owned();
+        for mut other in [ring(&[]), ring(&[2])] {
+            let (_, locked, resealed) = open(&mut other, &[SECRET, sealed]);
+            assert_eq!(locked, Some(Locked::NoKey(id.clone())));
+            assert!(resealed.iter().all(|one| one.at == 1), "what can be read can be sealed");
+        }
+        let broken = format!("{}AAAA", &sealed[..sealed.len() - 4]);
+        let (_, locked, _) = open(&mut ring(&[1]), &[&broken]);
+        assert_eq!(locked, Some(Locked::Broken(id, SealError::Broken)));
+        assert!(matches!(open(&mut ring(&[1]), &["short"]).1, Some(Locked::Plain(_))));
     }
 }

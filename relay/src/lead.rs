@@ -30,9 +30,9 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 const FOLLOWER_REST: Duration = Duration::from_millis(250);
 /// All webhooks are loaded again this often …
 const RELOAD: Duration = Duration::from_secs(600);
-/// … or this often while secrets are being rotated: a secret's grace ends without a change.
+/// … or this often while secrets are being rotated (a secret's grace ends without a change) or our key is not in use …
 const RELOAD_ROTATING: Duration = Duration::from_secs(60);
-/// … or this often while they are being sealed with another key.
+/// … or this often while they are being sealed.
 const RELOAD_RESEALING: Duration = Duration::from_secs(5);
 
 mod keys;
@@ -284,8 +284,8 @@ impl Leader {
         self.tell(News::Registry(self.registry.clone()))?;
         let resealed = self.reseal(session, plain).await?;
         let wait = match () {
-            () if resealed || !agreed => RELOAD_RESEALING,
-            () if self.registry.rotates() => RELOAD_ROTATING,
+            () if resealed => RELOAD_RESEALING,
+            () if !agreed || self.registry.rotates() => RELOAD_ROTATING,
             () => RELOAD,
         };
         if fresh {

@@ -20,14 +20,21 @@ END $$;
 COMMENT ON FUNCTION webhook._relay_secret_key(text, text[], text) IS
     'Notes which keys a relay has and puts the first in use, if it has the one before it too (or there is none) and was not replaced itself. Returns the key in use.';
 
-CREATE FUNCTION webhook._relay_reseal(p_webhook_ids text[], p_stored text[], p_sealed text[]) RETURNS bigint
+CREATE FUNCTION webhook._micros(at timestamptz) RETURNS bigint
+    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, webhook, pg_temp AS $$
+    SELECT (extract(epoch FROM at) * 1000000)::bigint
+$$;
+
+-- Names secrets by when they were made: what a call's parameters hold, the server may log.
+CREATE FUNCTION webhook._relay_reseal(p_webhook_ids text[], p_at bigint[], p_former text[], p_sealed text[]) RETURNS bigint
     LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
     WITH changed AS (
         UPDATE webhook.secrets s SET secret = n.sealed
-        FROM unnest(p_webhook_ids, p_stored, p_sealed) n(webhook_id, stored, sealed)
-        WHERE s.webhook_id = n.webhook_id AND s.secret = n.stored RETURNING s.webhook_id
+        FROM unnest(p_webhook_ids, p_at, p_former, p_sealed) n(webhook_id, at, former, sealed)
+        WHERE s.webhook_id = n.webhook_id AND webhook._micros(s.created_at) = n.at
+          AND webhook._key_of(s.secret) IS NOT DISTINCT FROM n.former RETURNING s.webhook_id
     )
     SELECT count(*) FROM changed
 $$;
-COMMENT ON FUNCTION webhook._relay_reseal(text[], text[], text[]) IS
-    'Puts sealed secrets in the place of those stored, unless they have changed. Returns how many.';
+COMMENT ON FUNCTION webhook._relay_reseal(text[], bigint[], text[], text[]) IS
+    'Puts sealed secrets in the place of those sealed for a former key, or plain, unless somebody else has. Returns how many.';

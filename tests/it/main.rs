@@ -38,6 +38,7 @@ mod formats;
 mod guarantees;
 mod https;
 mod isolation;
+mod leaks;
 mod listen;
 mod operate;
 mod ordered;

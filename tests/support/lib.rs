@@ -12,6 +12,7 @@ pub mod disk;
 pub mod fault;
 pub mod island;
 pub mod keys;
+pub mod leaks;
 pub mod nameserver;
 pub mod pooler;
 pub mod process;

@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::watch;
 
+use crate::leaks;
 use crate::process::{Process, Signal, peak_memory};
-use crate::stage::Stage;
+use crate::stage::{self, Stage};
 use crate::until::{PATIENCE, until};
 
 /// A running relay, killed when dropped.
@@ -60,6 +61,10 @@ impl Relay {
     /// A relay that `command` starts, which lacks nothing but its arguments.
     pub(crate) async fn run(mut command: Command, url: &str, arguments: &[&str]) -> Self {
         command.args(["run", "--database-url", url, "--listen", "127.0.0.1:0"]).args(arguments);
+        if stage::is_a_test() {
+            // Whatever it could ever log, so that it is searched for secrets.
+            command.env("WEBHOOK_RELAY_LOG", "trace");
+        }
         let (mut process, logs) = Logs::of(&mut command);
         let address = until("the relay to say where it serves", async || {
             let said = logs.text();
@@ -118,7 +123,9 @@ impl Relay {
     /// If it does not answer.
     pub async fn page(&self, path: &str) -> String {
         let answer = reqwest::get(self.url(path)).await.expect("the relay answers");
-        answer.text().await.expect("a text")
+        let text = answer.text().await.expect("a text");
+        leaks::assert_none(path, text.as_bytes());
+        text
     }
 
     /// What it logs.
@@ -182,6 +189,7 @@ impl Drop for Relay {
         if std::thread::panicking() {
             println!("the relay's log:\n{}", self.logs.text());
         }
+        leaks::assert_none("the relay's log", self.logs.text().as_bytes());
     }
 }
 

@@ -35,6 +35,8 @@ pub struct HookRow {
     pub active_since: i64,
     /// All valid now, newest first; as they are stored, until the [`Keyring`](crate::keyring::Keyring) has opened them.
     pub secrets: Vec<String>,
+    /// When each was made, in microseconds since 1970, which is its name.
+    pub secrets_at: Vec<i64>,
     /// Why not all of them are open.
     pub locked: Option<Locked>,
     /// Emitter and event name (empty: any).

@@ -18,12 +18,12 @@ impl Session {
 
     /// Puts sealed secrets in the place of what is stored. Returns how many there still were.
     pub async fn reseal(&self, secrets: &[Resealed]) -> Result<i64, StoreError> {
-        let column = |text: fn(&Resealed) -> &str| secrets.iter().map(text).collect::<Vec<_>>();
-        let webhooks = column(|one| &one.webhook);
-        let stored = column(|one| &one.stored);
-        let sealed = column(|one| &one.sealed);
+        let webhooks: Vec<_> = secrets.iter().map(|one| &*one.webhook).collect();
+        let at: Vec<_> = secrets.iter().map(|one| one.at).collect();
+        let former: Vec<_> = secrets.iter().map(|one| one.former.as_deref()).collect();
+        let sealed: Vec<_> = secrets.iter().map(|one| &*one.sealed).collect();
         let row = self
-            .row(LONG, "SELECT webhook._relay_reseal($1, $2, $3)", &[&webhooks, &stored, &sealed])
+            .row(LONG, "SELECT webhook._relay_reseal($1, $2, $3, $4)", &[&webhooks, &at, &former, &sealed])
             .await?;
         Ok(row.try_get(0)?)
     }
