@@ -7,6 +7,7 @@ use memchr::memmem;
 use webhook_tests::cluster::{Cluster, Stop};
 use webhook_tests::database::Database;
 use webhook_tests::keys::KeyFile;
+use webhook_tests::pooler::Pooler;
 use webhook_tests::receiver::{Receiver, Request};
 use webhook_tests::relay::Relay;
 use webhook_wire::key::Key;
@@ -217,6 +218,36 @@ async fn relays_whose_keys_are_in_another_order_do_not_fight() {
     old_first.logs().wait_for("not with the first of --secret-key-file").await;
     assert_eq!(db.value(in_use).await, new);
     assert_eq!(db.value("SELECT webhook._key_of(secret) FROM webhook.secrets").await, new);
+}
+
+/// Nobody adds a secret under a key that another one has taken the place of.
+#[tokio::test]
+async fn a_key_is_replaced_when_nobody_is_sealing_with_it() {
+    let (db, file) = (Database::new().await, KeyFile::new().await);
+    assert!(sealing(&db, &file).await.terminate().await.success());
+    let old = db.value("SELECT id FROM webhook.secret_key").await;
+    let offer = format!("SELECT webhook._relay_secret_key('i', '{{0123456789abcdef,{old}}}', 'whsealpub_')");
+    let other = db.connect().await;
+    other.run("BEGIN; SELECT webhook_create('https://example.com/')").await;
+    assert_eq!(db.value(&offer).await, old, "asked in vain, and not waited for");
+    other.run("COMMIT").await;
+    assert_eq!(db.value(&offer).await, "0123456789abcdef");
+    let strange = "SELECT webhook._relay_secret_key('i', '{fedcba9876543210}', 'whsealpub_')";
+    assert_eq!(db.value(strange).await, "0123456789abcdef", "who has not the key in use does not replace it");
+    let back = format!("SELECT webhook._relay_secret_key('i', '{{{old},0123456789abcdef}}', 'whsealpub_')");
+    assert_eq!(db.value(&back).await, "0123456789abcdef", "nor does one that was replaced");
+}
+
+#[tokio::test]
+async fn behind_a_pooler_as_well() {
+    let (db, receiver, file) = (Database::new().await, Receiver::start(), KeyFile::new().await);
+    let pooler = Pooler::start(db.cluster(), "transaction", 3).await;
+    let (_, secret) = db.webhook(&receiver.url("/"), "").await;
+    let relay = Relay::start_with(&pooler.url(db.name()), &file.arguments()).await;
+    relay.logs().wait_for("secrets were sealed").await;
+    assert_eq!(keys(&db).await, [["current", "1", "1"]]);
+    db.emit("user.created", "{}").await;
+    assert!(verifies(&receiver.wait_for(1).await[0], &secret));
 }
 
 #[tokio::test]
