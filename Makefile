@@ -6,6 +6,7 @@ PG_MAJORS ?= 15
 PROFILE   ?= release
 CARGO     ?= cargo
 FUZZ_SECONDS ?= 60
+FUZZ_TARGETS ?= $(basename $(notdir $(wildcard extension/wire/fuzz/fuzz_targets/*.rs)))
 
 TARGET  = $(or $(CARGO_TARGET_DIR),target)
 OUT     = $(TARGET)/$(patsubst dev,debug,$(PROFILE))
@@ -54,8 +55,8 @@ bench: | deps ## Deliveries, latency, cost to writers and filters, beside baseli
 	$(CARGO) build --release
 	$(TARGET)/release/bench
 
-fuzz: $(TARGET)/tools/bin/cargo-fuzz ## Search inputs that break filters or the JSON spelling, FUZZ_SECONDS (60) for each
-	@for target in filter canonical; do \
+fuzz: $(TARGET)/tools/bin/cargo-fuzz ## Search inputs that break the laws of the pure crate, FUZZ_SECONDS (60) for each of FUZZ_TARGETS
+	@for target in $(FUZZ_TARGETS); do \
 		echo "== $$target"; dict=extension/wire/fuzz/$$target.dict; \
 		mkdir -p extension/wire/fuzz/corpus/$$target; \
 		RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR=$(TARGET)/fuzz $< run --fuzz-dir extension/wire/fuzz --sanitizer none $$target \

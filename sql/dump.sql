@@ -1,6 +1,7 @@
 -- What pg_dump keeps: without these lines an extension's rows are silently not in backups.
 SELECT pg_catalog.pg_extension_config_dump('webhook.webhooks', '');
 SELECT pg_catalog.pg_extension_config_dump('webhook.secrets', '');
+SELECT pg_catalog.pg_extension_config_dump('webhook.secret_key', '');
 SELECT pg_catalog.pg_extension_config_dump('webhook.sources', '');
 SELECT pg_catalog.pg_extension_config_dump('webhook.subscriptions', '');
 SELECT pg_catalog.pg_extension_config_dump('webhook.losses', '');

@@ -8,6 +8,8 @@ SET LOCAL search_path = pg_catalog, pg_temp;
 -- The tables, in the order the data flows.
 \i schema/vocabulary.sql
 \i schema/webhooks.sql
+\i schema/secrets.sql
+\i schema/secret_key.sql
 \i schema/sources.sql
 \i schema/event_types.sql
 \i schema/events.sql
@@ -21,6 +23,7 @@ SET LOCAL search_path = pg_catalog, pg_temp;
 -- What users call, in the schema of their choice.
 SET LOCAL search_path = @extschema@, pg_temp;
 \i api/webhook.sql
+\i api/secret.sql
 \i api/webhook_list.sql
 \i api/webhook_update.sql
 \i api/event.sql
@@ -44,6 +47,7 @@ SET LOCAL search_path = pg_catalog, pg_temp;
 \i relay/hello.sql
 \i relay/lead.sql
 \i relay/read.sql
+\i relay/secrets.sql
 \i relay/webhooks.sql
 \i relay/record.sql
 \i relay/claim.sql

@@ -9,7 +9,7 @@ use webhook_wire::{
     filter::Filter,
     json,
     options::Options,
-    secret::Secret,
+    secret::{self, Secret},
     target::CheckedUrl,
 };
 
@@ -69,10 +69,9 @@ fn _check_secret(secret: Option<&str>) -> &str {
 
 /// The signature option and the newest secret fit each other.
 #[pg_extern(sql = false)]
-fn _check_signing(options: Option<JsonB>, secret: Option<&str>) {
-    let (Some(options), Some(secret)) = (options, secret) else { return };
-    let scheme = Options::parse(&options.0).or_raise().signature;
-    scheme.check_secret(&Secret::new(secret).or_raise()).or_raise();
+fn _check_signing(options: Option<JsonB>, kind: Option<&str>) {
+    let (Some(options), Some(kind)) = (options, kind) else { return };
+    Options::parse(&options.0).or_raise().signature.check_kind(&secret::kind_of(kind)).or_raise();
 }
 
 #[pg_extern(sql = false)]

@@ -3,7 +3,8 @@
 use pgrx::{JsonB, pg_extern};
 use serde_json::Value;
 use webhook_wire::{
-    secret::Secret,
+    seal::{self, PublicKey},
+    secret::{self, Secret, SecretError},
     signature::{self, Scheme},
 };
 
@@ -30,10 +31,18 @@ fn scheme(name: Option<&str>) -> Scheme {
     }
 }
 
+/// The secret, which must not be a sealed one: as a text like any other it would sign what no receiver can verify.
+fn plain(secret: &str) -> &str {
+    match seal::key_id(secret) {
+        Some(_) => Error::from(SecretError::Sealed).raise(),
+        None => secret,
+    }
+}
+
 #[pg_extern(sql = false)]
 fn webhook_sign(payload: Option<&str>, secret: Option<&str>, name: Option<&str>) -> Option<String> {
     let scheme = scheme(name);
-    signature::sign(payload?.as_bytes(), secret?, scheme).or_raise()
+    signature::sign(payload?.as_bytes(), plain(secret?), scheme).or_raise()
 }
 
 #[pg_extern(sql = false)]
@@ -51,7 +60,7 @@ fn webhook_verify(
         (Scheme::Standard, Some(id), Some(timestamp)) => format!("{id}.{timestamp}.{payload}"),
         _ => payload.to_owned(),
     };
-    Some(signature::verify(signed.as_bytes(), given, secret, scheme).or_raise())
+    Some(signature::verify(signed.as_bytes(), given, plain(secret), scheme).or_raise())
 }
 
 #[pg_extern(sql = false)]
@@ -61,11 +70,22 @@ fn _new_secret() -> String {
     Secret::generate(random).expose().to_owned()
 }
 
+#[pg_extern(sql = false)]
+fn _kind(secret: Option<&str>) -> Option<String> {
+    Some(Secret::new(secret?).or_raise().kind())
+}
+
+#[pg_extern(sql = false)]
+fn _seal(public_key: &str, webhook_id: &str, secret: &str) -> String {
+    let mut random = [0_u8; 32];
+    ids::fill_random(&mut random);
+    PublicKey::parse(public_key).or_raise().seal(&Secret::new(secret).or_raise(), webhook_id, random)
+}
+
 // As bytes: a String would be taken for text of the database's encoding, which need not have the dots.
 #[pg_extern(sql = false)]
-fn _masked(secret: Option<&str>) -> Option<Vec<u8>> {
-    let masked = Secret::new(secret?).map_or_else(|_| MASK.to_owned(), |secret| secret.masked());
-    Some(from_utf8_lossy(masked.as_bytes()))
+fn _masked(kind: Option<&str>) -> Option<Vec<u8>> {
+    Some(from_utf8_lossy(secret::masked(&secret::kind_of(kind?)).as_bytes()))
 }
 
 /// Options as anybody may see them: passwords and secret-looking header values masked.

@@ -5,7 +5,7 @@ use std::fmt;
 use pgrx::{PgLogLevel, PgSqlErrorCode, pg_sys::panic::ErrorReport};
 use webhook_wire::{
     event_type::EventTypeError, filter::FilterError, id::IdError, json::JsonError, options::OptionsError,
-    secret::SecretError, target::UrlError,
+    seal::SealError, secret::SecretError, target::UrlError,
 };
 
 /// An error that a caller sees.
@@ -23,6 +23,8 @@ pub enum Error {
     Url(UrlError),
     /// Not a usable secret.
     Secret(SecretError),
+    /// Not a key to seal with.
+    Seal(SealError),
     /// A bad option.
     Options(OptionsError),
     /// A bad filter.
@@ -64,6 +66,7 @@ impl Error {
             Self::EventType(e) => e.hint(),
             Self::Url(e) => e.hint(),
             Self::Secret(e) => e.hint(),
+            Self::Seal(_) => "webhook.secret_key has the key; webhook_forget_secret_key() makes room for another one.".to_owned(),
             Self::Options(e) => e.hint(),
             Self::Filter(e) => e.hint(),
             Self::Json(e) => e.hint(),
@@ -110,6 +113,7 @@ impl fmt::Display for Error {
             Self::EventType(e) => e.fmt(f),
             Self::Url(e) => e.fmt(f),
             Self::Secret(e) => e.fmt(f),
+            Self::Seal(e) => e.fmt(f),
             Self::Options(e) => e.fmt(f),
             Self::Filter(e) => e.fmt(f),
             Self::Json(e) => e.fmt(f),
@@ -146,6 +150,7 @@ from_wire!(
     EventType(EventTypeError),
     Url(UrlError),
     Secret(SecretError),
+    Seal(SealError),
     Options(OptionsError),
     Filter(FilterError),
     Json(JsonError)

@@ -10,7 +10,7 @@ use webhook_wire::{
     json::JsonError,
     options::Options,
     request::{self, Endpoint, Request},
-    secret::Secret,
+    secret::{self, Secret},
     target::CheckedUrl,
 };
 
@@ -22,12 +22,15 @@ fn unix_millis(at: TimestampWithTimeZone) -> i64 {
     (micros + POSTGRES_EPOCH_MICROS).div_euclid(1000)
 }
 
-/// The request and body of these arguments: an endpoint, an event, the delivery's id and the time. `None` if one is missing
-/// that there must be.
+/// The request and body of these arguments: an endpoint, an event, the delivery's id and the time; `secret` makes the
+/// secrets of the fourth. `None` if one is missing that there must be.
 ///
 /// # Safety
 /// The function must be declared in SQL with the arguments of `webhook._headers`.
-unsafe fn rendered(fcinfo: pg_sys::FunctionCallInfo) -> Option<Result<(Request, Vec<u8>), JsonError>> {
+unsafe fn rendered(
+    fcinfo: pg_sys::FunctionCallInfo,
+    secret: impl Fn(String) -> Secret,
+) -> Option<Result<(Request, Vec<u8>), JsonError>> {
     // SAFETY: the caller's promise.
     unsafe {
         let text = |n| {
@@ -38,7 +41,7 @@ unsafe fn rendered(fcinfo: pg_sys::FunctionCallInfo) -> Option<Result<(Request, 
             id: text(0)?,
             url: CheckedUrl::parse(&text(1)?).or_raise(),
             options: Options::parse(&pg_getarg::<JsonB>(fcinfo, 2)?.0).or_raise(),
-            secrets: secrets.into_iter().flatten().map(|s| Secret::new(s).or_raise()).collect(),
+            secrets: secrets.into_iter().flatten().map(secret).collect(),
         };
         let (event_id, kind) = (text(4)?, text(5)?);
         let data = to_utf8(pg_getarg::<&[u8]>(fcinfo, 7)?);
@@ -69,7 +72,7 @@ fn object(headers: Vec<(String, String)>) -> Value {
 #[pg_extern(sql = false)]
 fn _headers(fcinfo: pg_sys::FunctionCallInfo) -> Option<JsonB> {
     // SAFETY: that is its declaration. An event that cannot be sent had no request.
-    let (request, _) = unsafe { rendered(fcinfo) }?.ok()?;
+    let (request, _) = unsafe { rendered(fcinfo, |kind| Secret::stand_in(&secret::kind_of(&kind))) }?.ok()?;
     Some(JsonB(object(request::redacted(&request))))
 }
 
@@ -81,7 +84,7 @@ fn _render(
     (name!(method, String), name!(url, String), name!(headers, Json), name!(body, Vec<u8>)),
 > {
     // SAFETY: it is declared with the same arguments.
-    let row = unsafe { rendered(fcinfo) }.map(|rendered| {
+    let row = unsafe { rendered(fcinfo, |secret| Secret::new(secret).or_raise()) }.map(|rendered| {
         let (request, body) = rendered.or_raise();
         (request.method.to_owned(), request.url.clone(), Json(object(request.headers)), body)
     });

@@ -1,18 +1,22 @@
 //! `webhook-relay check`: says what is wrong with a set-up, and what to do.
 
 use tokio::time::Instant;
+use webhook_wire::seal;
 
 use crate::config::Check;
 use crate::dsn::Dsn;
 use crate::error::Error;
+use crate::keyring::Keyring;
 use crate::lead::is_spoken;
+use crate::matching::{HookRow, Registry};
 use crate::store::{Session, StoreError, Way};
 
 /// Looks at everything a relay needs; an error when something is missing.
 pub async fn check(config: Check) -> Result<(), Error> {
     let database = config.database.load()?;
+    let keyring = Keyring::new(config.keys.load()?);
     let mut report = Report { problems: 0 };
-    report.session(&database).await;
+    report.session(&database, keyring).await;
     match report.problems {
         0 => Ok(()),
         problems => Err(Error::Problems(problems)),
@@ -34,7 +38,7 @@ impl Report {
         println!("         {hint}");
     }
 
-    async fn session(&mut self, database: &Dsn) {
+    async fn session(&mut self, database: &Dsn, keyring: Keyring) {
         let begun = Instant::now();
         let session = match Session::explore(database).await {
             Ok(session) => session,
@@ -43,7 +47,7 @@ impl Report {
             }
         };
         Self::good(&format!("connected in {:.0?}", begun.elapsed()));
-        if !self.hello(&session).await {
+        if !self.hello(&session, &keyring).await {
             return;
         }
         Self::way(session.way());
@@ -51,13 +55,42 @@ impl Report {
             Ok(webhooks) => {
                 let active = webhooks.rows.iter().filter(|row| row.active).count();
                 Self::good(&format!("{} webhooks, {active} of them active", webhooks.rows.len()));
+                self.secrets(webhooks.rows, keyring);
             }
             Err(error) => self.denied(&error),
         }
     }
 
+    /// Opens the secrets of all webhooks.
+    fn secrets(&mut self, mut rows: Vec<HookRow>, mut keyring: Keyring) {
+        let sealed =
+            rows.iter().flat_map(|row| &row.secrets).filter(|stored| seal::key_id(stored).is_some()).count();
+        keyring.open(&mut rows, None, true);
+        let mut registry = Registry::default();
+        for (webhook, error) in registry.apply(rows, true) {
+            self.bad(
+                &format!("webhook {webhook} cannot be used: {error}"),
+                "Change it with webhook_update().",
+            );
+        }
+        let mut locked = registry.iter().filter_map(|hook| Some((hook.id(), hook.locked.as_ref()?)));
+        match locked.next() {
+            None => Self::good(&format!("secrets can be read ({sealed} of them sealed)")),
+            Some((webhook, why)) => {
+                let what = format!(
+                    "the secrets of {} webhooks cannot be read: of {webhook}, {why}",
+                    1 + locked.count()
+                );
+                self.bad(
+                    &what,
+                    "Give the relay the --secret-key-file with that key. Until then their deliveries wait.",
+                );
+            }
+        }
+    }
+
     /// Asks for versions, identity and other relays; false when asking further is useless.
-    async fn hello(&mut self, session: &Session) -> bool {
+    async fn hello(&mut self, session: &Session, keyring: &Keyring) -> bool {
         let instance = format!("check_{:016x}", rand::random::<u64>());
         let hello = match session.hello(&instance, "").await {
             Ok(hello) => hello,
@@ -67,7 +100,7 @@ impl Report {
             }
         };
         let own = env!("CARGO_PKG_VERSION");
-        if is_spoken(&hello.extension_version) {
+        if is_spoken(&hello.extension_version, keyring) {
             Self::good(&format!("extension {} (relay {own})", hello.extension_version));
         } else {
             let what = format!("the extension is {} and this relay {own}", hello.extension_version);

@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use clap::builder::FalseyValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use webhook_wire::seal::PrivateKey;
 use webhook_wire::target::{Allow, Policy};
 
 use crate::dsn::{Dsn, DsnError};
+use crate::key_file::{self, KeyFileError};
 
 /// Delivers the events of pg_webhook to the webhooks that want them.
 #[derive(Debug, Parser)]
@@ -29,6 +31,8 @@ pub enum Command {
     Listen(Listen),
     /// Say what is wrong with a set-up
     Check(Check),
+    /// Make a key that secrets are sealed with: a file of its own, or the first line of one that is there
+    NewKey(NewKey),
 }
 
 /// Where the database is.
@@ -45,6 +49,14 @@ pub struct Database {
         value_name = "FILE"
     )]
     database_url_file: Option<PathBuf>,
+}
+
+/// What sealed secrets are opened with.
+#[derive(Debug, Clone, Args)]
+pub struct Keys {
+    /// Seal webhooks' secrets in the database with the first key of this file; the others open what is sealed for them still
+    #[arg(long, env = "WEBHOOK_RELAY_SECRET_KEY_FILE", value_name = "FILE")]
+    secret_key_file: Option<PathBuf>,
 }
 
 /// How logs look.
@@ -96,6 +108,9 @@ pub struct Run {
     #[command(flatten)]
     #[allow(missing_docs, reason = "a doc comment would become help text")]
     pub log: Log,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "a doc comment would become help text")]
+    pub keys: Keys,
     /// Serve /healthz, /readyz and /metrics here; port 0: any, the log says which
     #[arg(long, env = "WEBHOOK_RELAY_LISTEN", value_name = "ADDRESS")]
     pub listen: Option<SocketAddr>,
@@ -142,6 +157,17 @@ pub struct Check {
     #[command(flatten)]
     #[allow(missing_docs, reason = "a doc comment would become help text")]
     pub database: Database,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "a doc comment would become help text")]
+    pub keys: Keys,
+}
+
+/// `webhook-relay new-key`
+#[derive(Debug, Clone, Args)]
+pub struct NewKey {
+    /// The file; of one that is there nothing is lost
+    #[arg(long, env = "WEBHOOK_RELAY_SECRET_KEY_FILE", value_name = "FILE")]
+    pub secret_key_file: PathBuf,
 }
 
 /// A flag's value that must not be seen.
@@ -193,6 +219,13 @@ pub enum ConfigError {
         /// Why.
         reason: String,
     },
+    /// The key file cannot be used.
+    SecretKeyFile {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: KeyFileError,
+    },
     /// The secret cannot be one.
     Secret(webhook_wire::secret::SecretError),
 }
@@ -207,6 +240,9 @@ impl fmt::Display for ConfigError {
             Self::DatabaseUrl(error) => write!(f, "--database-url: {error}"),
             Self::LogLevel(text) => write!(f, "--log {text}: not a log level"),
             Self::Certificate { flag, path, reason } => write!(f, "{flag} {}: {reason}", path.display()),
+            Self::SecretKeyFile { path, source } => {
+                write!(f, "--secret-key-file {}: {source}", path.display())
+            }
             Self::Secret(error) => write!(f, "--secret: {error}"),
         }
     }
@@ -224,6 +260,26 @@ impl Database {
             (None, None) => return Err(ConfigError::NoDatabase),
         };
         Dsn::parse(text.trim()).map_err(ConfigError::DatabaseUrl)
+    }
+}
+
+impl Keys {
+    /// The keys of the file, the current one first; none without a file.
+    pub fn load(&self) -> Result<Vec<PrivateKey>, ConfigError> {
+        let Some(path) = &self.secret_key_file else { return Ok(Vec::new()) };
+        key_file::read(path).map_err(|source| ConfigError::SecretKeyFile { path: path.clone(), source })
+    }
+}
+
+impl NewKey {
+    /// Makes the key and says what to do with it.
+    pub fn make(&self) -> Result<(), ConfigError> {
+        let path = self.secret_key_file.clone();
+        let key = key_file::add_key(&path)
+            .map_err(|source| ConfigError::SecretKeyFile { path: path.clone(), source })?;
+        println!("{}: key {} comes first now; restart the relays with it", path.display(), key.public().id());
+        println!("keep a copy of the file: without it, what is sealed is lost");
+        Ok(())
     }
 }
 

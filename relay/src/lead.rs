@@ -3,6 +3,7 @@
 //! Leadership, LISTEN and reading live on one connection on purpose: when it is gone, all three are. Behind a pooler that lends
 //! connections for one transaction each there is no LISTEN, and the lead is a lease.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use crate::config::ConfigError;
 use crate::context::{Context, TRUST};
 use crate::error::Error;
 use crate::failpoint;
+use crate::keyring::Keyring;
 use crate::matching::Registry;
 use crate::read::Chunk;
 use crate::store::{Lead, Session, StoreError, Way};
@@ -28,11 +30,14 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 const FOLLOWER_REST: Duration = Duration::from_millis(250);
 /// All webhooks are loaded again this often …
 const RELOAD: Duration = Duration::from_secs(600);
-/// … or this often while secrets are being rotated: a secret's grace ends without a change.
+/// … or this often while secrets are being rotated (a secret's grace ends without a change) or our key is not in use …
 const RELOAD_ROTATING: Duration = Duration::from_secs(60);
+/// … or this often while they are being sealed.
+const RELOAD_RESEALING: Duration = Duration::from_secs(5);
 /// The older extensions whose verbs this relay can call.
 const SERIES_BEFORE: &str = "0.1";
 
+mod keys;
 mod lease;
 mod term;
 
@@ -111,12 +116,19 @@ pub struct Leader {
     /// It was said that notifications do not arrive.
     told_deaf: bool,
     grumbled: Option<Instant>,
+    keyring: Keyring,
+    /// What secrets are sealed with, as far as we know.
+    key_in_use: Option<String>,
+    /// So many webhooks wait for a key.
+    locked: usize,
+    /// Keys of which it was said that they can go.
+    told_unused: HashSet<String>,
 }
 
 impl Leader {
     /// A leader that has not connected yet.
     #[must_use]
-    pub fn new(context: Arc<Context>, lines: Lines) -> Self {
+    pub fn new(context: Arc<Context>, lines: Lines, keyring: Keyring) -> Self {
         Self {
             context,
             lines,
@@ -128,6 +140,10 @@ impl Leader {
             leased: Instant::now(),
             told_deaf: false,
             grumbled: None,
+            keyring,
+            key_in_use: None,
+            locked: 0,
+            told_unused: HashSet::new(),
         }
     }
 
@@ -217,7 +233,7 @@ impl Leader {
         loop {
             let hello = session.hello(&self.context.instance, &self.context.host).await?;
             self.context.clock.hear(hello.clock);
-            if !is_spoken(&hello.extension_version) {
+            if !is_spoken(&hello.extension_version, &self.keyring) {
                 return Err(End::Version(hello.extension_version));
             }
             self.context.pulse.set_adopted(hello.adopted && !hello.in_recovery);
@@ -261,19 +277,32 @@ impl Leader {
         let asked = Instant::now();
         self.refreshed = self.lines.orders.borrow().refresh;
         let fresh = self.config.is_none() || asked >= self.reload;
-        let webhooks = session.webhooks(self.config.as_deref().filter(|_| !fresh)).await?;
+        let agreed = !fresh || self.agree_on_key(session).await?;
+        let mut webhooks = session.webhooks(self.config.as_deref().filter(|_| !fresh)).await?;
         self.proved(session, asked);
         self.config = Some(webhooks.config);
-        if fresh || !webhooks.rows.is_empty() {
-            for (webhook, error) in Arc::make_mut(&mut self.registry).apply(webhooks.rows, fresh) {
-                tracing::error!(webhook, %error, "a webhook cannot be used");
+        if !fresh && webhooks.rows.is_empty() {
+            return Ok(());
+        }
+        let plain = self.keyring.open(&mut webhooks.rows, self.key_in_use.as_deref(), fresh);
+        for (webhook, error) in Arc::make_mut(&mut self.registry).apply(webhooks.rows, fresh) {
+            tracing::error!(webhook, %error, "a webhook cannot be used");
+        }
+        self.tell_locked();
+        self.tell(News::Registry(self.registry.clone()))?;
+        let resealed = self.reseal(session, plain).await?;
+        let wait = match () {
+            () if resealed => RELOAD_RESEALING,
+            () if !agreed || self.registry.rotates() => RELOAD_ROTATING,
+            () => RELOAD,
+        };
+        if fresh {
+            self.reload = asked + wait;
+            if !resealed {
+                self.tell_unused();
             }
-            if fresh {
-                self.reload = asked + if self.registry.rotates() { RELOAD_ROTATING } else { RELOAD };
-            } else if self.registry.rotates() {
-                self.reload = self.reload.min(asked + RELOAD_ROTATING);
-            }
-            self.tell(News::Registry(self.registry.clone()))?;
+        } else {
+            self.reload = self.reload.min(asked + wait);
         }
         Ok(())
     }
@@ -292,8 +321,9 @@ impl Leader {
 }
 
 /// Whether this relay works with an extension of that version: of its own series (major and minor), or of the one before, so
-/// that relays can be replaced first and `ALTER EXTENSION UPDATE` come later.
-pub(crate) fn is_spoken(extension: &str) -> bool {
+/// that relays can be replaced first and `ALTER EXTENSION UPDATE` come later. The one before knows nothing of sealed secrets.
+pub(crate) fn is_spoken(extension: &str, keyring: &Keyring) -> bool {
     let series = |version: &str| version.split('.').take(2).map(str::to_owned).collect::<Vec<_>>();
-    [env!("CARGO_PKG_VERSION"), SERIES_BEFORE].into_iter().any(|spoken| series(spoken) == series(extension))
+    let own = series(env!("CARGO_PKG_VERSION"));
+    series(extension) == own || series(extension) == series(SERIES_BEFORE) && keyring.ids().is_empty()
 }

@@ -12,6 +12,7 @@
 pub mod certificates;
 pub mod config;
 pub mod dsn;
+pub mod key_file;
 pub mod ledger;
 pub mod outcome;
 pub mod wake;
@@ -20,6 +21,7 @@ mod failpoint;
 
 // Events and the webhooks that want them.
 pub mod event;
+pub mod keyring;
 pub mod matching;
 
 // What one delivery is, and its request.

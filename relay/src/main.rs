@@ -38,6 +38,7 @@ fn start(command: Command) -> Result<(), Error> {
         }
         Command::Listen(config) => runtime.block_on(listen::listen(config)),
         Command::Check(config) => runtime.block_on(check::check(config)),
+        Command::NewKey(config) => config.make().map_err(Error::Config),
     };
     // Requests past the shutdown timeout and name look-ups under way are not waited for.
     runtime.shutdown_background();

@@ -224,6 +224,20 @@ mod tests {
     }
 
     #[test]
+    fn debug_shows_no_secret() {
+        let options = json!({
+            "auth": {"username": "u", "password": "canary"}, "headers": {"X-Key": "canary"}, "params": {"token": "canary"},
+            "signature": "static", "header_name": "X-Proof", "header_value": "canary"
+        });
+        let fixed =
+            HookRow { options, url: Some("https://example.com/?token=canary".into()), ..row("a", &["*"]) };
+        let signed =
+            HookRow { options: json!({}), secrets: vec!["canary-canary".into()], ..row("b", &["*"]) };
+        let shown = format!("{:?}", registry(vec![fixed, signed]));
+        assert!(shown.contains("[redacted]") && !shown.contains("canary"), "{shown}");
+    }
+
+    #[test]
     fn changes_replace_and_deletions_remove() {
         let mut registry = registry(vec![row("a", &["x"]), row("b", &["x"])]);
         let slot = registry.get("a").unwrap().slot;

@@ -67,6 +67,7 @@ pub struct Metrics {
     pub spilled: Counter,
     pub claimed: Counter,
     pub times: Times,
+    pub locked: Gauge,
     pub in_flight: Gauge,
     pub queued: Gauge,
     pub payload_bytes: Gauge,
@@ -103,6 +104,11 @@ impl Metrics {
             ("deliveries_queued", "Deliveries waiting in memory", &self.queued),
             ("payload_bytes", "Memory held for event payloads", &self.payload_bytes),
             ("outcomes_unrecorded", "Outcomes not yet in the database", &self.unrecorded),
+            (
+                "webhooks_locked",
+                "Webhooks whose secrets cannot be read, so that their deliveries wait",
+                &self.locked,
+            ),
             ("leader", "1 while this relay reads the outbox", &self.leader),
             ("database_connected", "1 while connected to a database that may send", &self.connected),
         ] {

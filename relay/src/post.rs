@@ -24,6 +24,8 @@ pub enum Refusal {
     Late,
     /// The webhook is inactive or gone.
     Unwanted,
+    /// Nothing can be signed for the webhook.
+    Locked,
 }
 
 /// A request that is to start now.
@@ -160,6 +162,10 @@ impl Post {
         let lane = self.lane(&delivery.hook, now);
         if !lane.hook().active {
             self.refused.push((delivery, Refusal::Unwanted));
+            return;
+        }
+        if lane.hook().locked.is_some() {
+            self.refused.push((delivery, Refusal::Locked));
             return;
         }
         match lane.gate(now, cap) {

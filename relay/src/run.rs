@@ -10,6 +10,7 @@ use crate::config::Run;
 use crate::context::Context;
 use crate::engine::{Engine, Inbox, Outbox};
 use crate::error::Error;
+use crate::keyring::Keyring;
 use crate::lead::{Leader, Lines, Orders};
 use crate::{errand, http, record};
 
@@ -20,6 +21,7 @@ const MOST_ERRANDS: usize = 10_000;
 pub async fn run(mut config: Run) -> Result<(), Error> {
     // Told now rather than at the first connection.
     config.database.load()?;
+    let keyring = Keyring::new(config.keys.load()?);
     let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
     let affordable = affordable(open_files(&limits));
     if affordable < config.max_in_flight {
@@ -56,7 +58,7 @@ pub async fn run(mut config: Run) -> Result<(), Error> {
     let runner =
         tokio::spawn(errand::runner(context.clone(), errands_in, move |done| drop(run_errands.send(done))));
     let lines = Lines { news, chunks, orders: orders_in, hungry: hungry.clone() };
-    let leader = Leader::new(context.clone(), lines);
+    let leader = Leader::new(context.clone(), lines, keyring);
     let (engine, landings) = Engine::new(context, client, Outbox { orders, hungry, batches, errands });
     let inbox = Inbox {
         news: news_in,

@@ -21,6 +21,7 @@ mod hello;
 mod notice;
 mod outbox;
 mod record;
+mod secrets;
 mod way;
 
 use argument::Argument;

@@ -66,7 +66,7 @@ BEGIN
     RETURN QUERY
     SELECT a.number, a.at,
            CASE WHEN e.id IS NOT NULL AND p.url IS NOT NULL THEN
-               webhook._headers(a.webhook_id, p.url, p.options, p.secrets, e.id, e.type, e.created_at, e.data, e.previous,
+               webhook._headers(a.webhook_id, p.url, p.options, p.kinds, e.id, e.type, e.created_at, e.data, e.previous,
                                 e.key, e.source, a.delivery_id, a.at) END,
            a.response_code, a.response_headers, webhook._readable(a.response_body), a.response_time_ms, a.error
     FROM webhook.attempts a
@@ -82,11 +82,11 @@ COMMENT ON FUNCTION webhook_attempts(text) IS
     'Every HTTP request of a delivery: response, time, error. request_headers are derived from the event and the webhook as it is now, secrets and signatures redacted. Errors: 42704, 22023.';
 
 CREATE FUNCTION webhook._headers(
-    webhook_id text, url text, options jsonb, secrets text[], event_id text, type text, created_at timestamptz,
+    webhook_id text, url text, options jsonb, kinds text[], event_id text, type text, created_at timestamptz,
     data json, previous json, key text, source text, delivery_id text, at timestamptz) RETURNS jsonb
     LANGUAGE c STABLE AS 'MODULE_PATHNAME', '_headers_wrapper';
 COMMENT ON FUNCTION webhook._headers(text, text, jsonb, text[], text, text, timestamptz, json, json, text, text, text, timestamptz) IS
-    'The headers of one attempt as the relay would send them, secrets and signatures redacted.';
+    'The headers of one attempt as the relay would send them, secrets and signatures redacted: the kinds of the secrets suffice.';
 
 CREATE FUNCTION webhook_replay(delivery_id text) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$

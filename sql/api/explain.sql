@@ -22,9 +22,10 @@ CREATE FUNCTION webhook._delivery_words(d webhook.deliveries) RETURNS text
         WHEN 'canceled' THEN format('canceled after %s attempts', d.attempts)
         WHEN 'pending' THEN format('%s attempts so far, the next one %s', d.attempts,
             coalesce('at ' || d.next_attempt_at::text, 'when those before it of the same key are done'))
+            || coalesce(format('; its secret is sealed for key %s, which no running relay has', webhook._key_wanted(d.webhook_id)), '')
         ELSE format('failed for good at attempt %s', d.attempts) END
         || CASE WHEN d.status <> 'delivered' THEN coalesce(
-               ': ' || concat_ws(', ', 'HTTP ' || d.response_code::text, d.error), '') ELSE '' END
+               ': ' || nullif(concat_ws(', ', 'HTTP ' || d.response_code::text, d.error), ''), '') ELSE '' END
 $$;
 
 -- Why there is no delivery, given that of _mismatch: the result's word and a sentence.
@@ -78,13 +79,15 @@ COMMENT ON FUNCTION webhook_explain(text) IS
     'For each webhook what became of an event: delivered, pending, failed or canceled; or why it has no delivery: other_account, not_subscribed, filtered_out (the clause), too_new, inactive, unread, missed. Errors: 42704, 22023.';
 
 -- Where a delivery goes and how: the webhook's endpoint, or that of a one-off request.
-CREATE FUNCTION webhook._endpoint(p_webhook_id text, p_delivery_id text, OUT url text, OUT options jsonb, OUT secrets text[])
+CREATE FUNCTION webhook._endpoint(p_webhook_id text, p_delivery_id text, OUT url text, OUT options jsonb, OUT secrets text[], OUT kinds text[])
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
-    SELECT coalesce(r.url, w.url), webhook._seconds(coalesce(r.options, w.options)),
-           ARRAY(SELECT s.secret FROM webhook.secrets s
-                 WHERE s.webhook_id = w.id AND (s.expires_at IS NULL OR s.expires_at > clock_timestamp())
-                 ORDER BY s.created_at DESC)
+    SELECT coalesce(r.url, w.url), webhook._seconds(coalesce(r.options, w.options)), valid.secrets, valid.kinds
     FROM webhook.webhooks w LEFT JOIN webhook.requests r ON r.delivery_id = p_delivery_id
+    CROSS JOIN LATERAL (
+        SELECT coalesce(array_agg(s.secret ORDER BY s.created_at DESC), '{}'), coalesce(array_agg(s.kind ORDER BY s.created_at DESC), '{}')
+        FROM webhook.secrets s
+        WHERE s.webhook_id = w.id AND webhook._signs(coalesce(r.options, w.options))
+          AND (s.expires_at IS NULL OR s.expires_at > clock_timestamp())) valid(secrets, kinds)
     WHERE w.id = p_webhook_id
 $$;
 
@@ -100,15 +103,20 @@ CREATE FUNCTION webhook_render(event_id text, webhook_id text)
 DECLARE
     e webhook.events := webhook._event(webhook_render.event_id);
     delivery text := webhook._delivery_id(webhook_render.event_id, webhook_render.webhook_id);
+    p record;
 BEGIN
     IF NOT EXISTS (SELECT FROM webhook.webhooks w WHERE w.id = webhook_render.webhook_id AND webhook._account() IN ('', w.account)) THEN
         PERFORM webhook._no_webhook(webhook_render.webhook_id);
     END IF;
+    SELECT * INTO p FROM webhook._endpoint(webhook_render.webhook_id, delivery);
+    IF EXISTS (SELECT FROM unnest(p.secrets) s WHERE webhook._key_of(s) IS NOT NULL) THEN
+        RAISE EXCEPTION USING ERRCODE = '55000', MESSAGE = format('the secret of webhook "%s" is sealed: its requests cannot be signed here', webhook_render.webhook_id),
+            HINT = 'Only a relay with the key can sign them. webhook_attempts() shows the headers of what was sent, signatures redacted.';
+    END IF;
     RETURN QUERY
     SELECT r.method, r.url, r.headers, convert_from(r.body, 'UTF8')
-    FROM webhook._endpoint(webhook_render.webhook_id, delivery) p,
-         webhook._render(webhook_render.webhook_id, p.url, p.options, p.secrets, e.id, e.type, e.created_at, e.data, e.previous,
+    FROM webhook._render(webhook_render.webhook_id, p.url, p.options, p.secrets, e.id, e.type, e.created_at, e.data, e.previous,
                          e.key, e.source, delivery, clock_timestamp()) r;
 END $$;
 COMMENT ON FUNCTION webhook_render(text, text) IS
-    'The exact request that this webhook would get for this event now, whether it matches or not; nothing is sent. Signatures and headers in full. Errors: 42704, 22023.';
+    'The exact request that this webhook would get for this event now, whether it matches or not; nothing is sent. Signatures and headers in full. Errors: 42704, 22023, 55000 when the secret is sealed.';

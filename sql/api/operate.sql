@@ -127,9 +127,9 @@ CREATE FUNCTION webhook._capabilities() RETURNS TABLE (capability text, privileg
     SELECT c.capability, 'EXECUTE ON FUNCTION ' || f.signature
     FROM functions f JOIN (VALUES
         ('emit', '^webhook_(emit)$'),
-        ('read', '^webhook_(get|list|deliveries|attempts|event_types|sources|subscriptions|explain|stats|filter_test|filter_preview|sign|verify)$'),
+        ('read', '^webhook_(get|list|deliveries|attempts|event_types|sources|subscriptions|explain|stats|secret_keys|filter_test|filter_preview|sign|verify)$'),
         ('read', '^_id_time$'), -- The view webhook.deliveries calls it as its reader.
-        ('manage', '^webhook_(?!adopt|grant)'),
+        ('manage', '^webhook_(?!adopt|grant|forget_secret_key)'),
         ('manage', '^_(check_(watchable|names|columns|event_type|id)|checked_source|invalid|watch|condition_for|source_(put|types|remove)|trigger_(name|statements|when)|any_changes|drop_triggers)$'),
         ('relay', '^_(relay_|library_version)')
     ) AS c(capability, pattern) ON f.name ~ c.pattern

@@ -1,4 +1,4 @@
--- Webhooks: create, get, delete, rotate, test. (List and update have files of their own.)
+-- Webhooks: create, get, delete, test. (List, update and secrets have files of their own.)
 
 CREATE FUNCTION webhook._no_webhook(id text) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, webhook, pg_temp AS $$
@@ -18,8 +18,7 @@ CREATE FUNCTION webhook._show(w webhook.webhooks, secret text DEFAULT NULL) RETU
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
     SELECT ROW(w.id, w.url, w.name, w.description, w.events, w.status, w.disabled_reason, w.filter_config, w.account,
                webhook._masked_options(w.options),
-               coalesce(secret, (SELECT webhook._masked(s.secret) FROM webhook.secrets s
-                                 WHERE s.webhook_id = w.id ORDER BY s.created_at DESC LIMIT 1)),
+               coalesce(secret, webhook._shown_secret(w.id)),
                w.created_at, w.updated_at, webhook._last_triggered(w.id))::webhook._webhook
 $$;
 
@@ -59,14 +58,14 @@ BEGIN
     w.filter_config := webhook._check_filter(webhook_create.filter_config);
     w.account := coalesce(webhook_create.account, nullif(webhook._account(), ''));
     w.options := webhook._check_options(coalesce(webhook_create.options, '{}'));
-    PERFORM webhook._check_signing(w.options, key), webhook._check_label('account', w.account),
+    PERFORM webhook._check_signing(w.options, webhook._kind(key)), webhook._check_label('account', w.account),
         webhook._check_account(w.account);
     w.created_at := at;
     w.updated_at := at;
     w.active_since := at;
     PERFORM webhook._warn_unknown_types(w.events);
     INSERT INTO webhook.webhooks SELECT w.*;
-    INSERT INTO webhook.secrets (webhook_id, secret, created_at) VALUES (w.id, key, at);
+    PERFORM webhook._keep_secret(w.id, key, at);
     RETURN webhook._show(w, key);
 END $$;
 COMMENT ON FUNCTION webhook_create(text, text[], text, text, text, jsonb, text, jsonb) IS
@@ -81,7 +80,7 @@ BEGIN
     IF NOT FOUND THEN PERFORM webhook._no_webhook(webhook_get.id); END IF;
     RETURN webhook._show(w);
 END $$;
-COMMENT ON FUNCTION webhook_get(text) IS 'One webhook, secret masked; of a private key (whsk_) the public key, whpk_<base64>, is shown. Errors: 42704 when there is none.';
+COMMENT ON FUNCTION webhook_get(text) IS 'One webhook, secret masked, with "(sealed)" if only the relay can read it; of a private key (whsk_) the public key, whpk_<base64>, is shown. Errors: 42704 when there is none.';
 
 CREATE FUNCTION webhook_delete(id text) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
@@ -93,30 +92,6 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION webhook_delete(text) IS
     'Deletes a webhook. Its pending deliveries are canceled, its history stays. Errors: 42704 when there is none.';
-
-CREATE FUNCTION webhook_rotate_secret(id text, secret text DEFAULT NULL, grace interval DEFAULT '24 hours')
-    RETURNS webhook._webhook
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
-DECLARE
-    w webhook.webhooks;
-    key text := webhook._check_secret(coalesce(webhook_rotate_secret.secret, webhook._new_secret()));
-    at timestamptz := clock_timestamp();
-BEGIN
-    IF grace IS NULL OR grace < '0' OR grace > '30 days' THEN
-        RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = format('grace "%s" is not between 0 and 30 days', grace),
-            HINT = 'During the grace both secrets are valid; 24 hours is the default.';
-    END IF;
-    UPDATE webhook.webhooks h SET updated_at = at
-    WHERE h.id = webhook_rotate_secret.id AND h.host IS NULL AND webhook._account() IN ('', h.account) RETURNING * INTO w;
-    IF NOT FOUND THEN PERFORM webhook._no_webhook(webhook_rotate_secret.id); END IF;
-    PERFORM webhook._check_signing(w.options, key);
-    DELETE FROM webhook.secrets s WHERE s.webhook_id = w.id AND s.expires_at <= at;
-    UPDATE webhook.secrets s SET expires_at = least(s.expires_at, at + grace) WHERE s.webhook_id = w.id;
-    INSERT INTO webhook.secrets (webhook_id, secret, created_at) VALUES (w.id, key, at);
-    RETURN webhook._show(w, key);
-END $$;
-COMMENT ON FUNCTION webhook_rotate_secret(text, text, interval) IS
-    'Gives a webhook a new secret, generated (whsec_) or of your own (also whsk_), shown here in full. Older ones stay valid for grace: webhook-signature then carries one signature per secret, newest first.';
 
 CREATE FUNCTION webhook_test(id text, event text DEFAULT 'webhook.test') RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$

@@ -73,7 +73,7 @@ BEGIN
         w := webhook._updated(w, change.key, change.value);
     END LOOP;
     PERFORM webhook._check_account(w.account), webhook._check_label('account', w.account), webhook._check_signing(w.options, (
-        SELECT s.secret FROM webhook.secrets s WHERE s.webhook_id = w.id ORDER BY s.created_at DESC LIMIT 1));
+        SELECT s.kind FROM webhook.secrets s WHERE s.webhook_id = w.id ORDER BY s.created_at DESC LIMIT 1));
     w.updated_at := clock_timestamp();
     UPDATE webhook.webhooks h
     SET (url, name, description, events, status, disabled_reason, filter_config, account, options, updated_at,

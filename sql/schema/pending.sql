@@ -21,7 +21,7 @@ CREATE INDEX pending_due ON webhook.pending (webhook_id, due_at);
 CREATE INDEX pending_event ON webhook.pending (event_id);
 CREATE INDEX pending_ordered ON webhook.pending (webhook_id, key, seq) WHERE ordered;
 COMMENT ON TABLE webhook.pending IS 'Deliveries that wait for a retry, a due time, capacity or a resumed webhook.';
-COMMENT ON COLUMN webhook.pending.reason IS 'retry, due, capacity, paused, ordered, blocked, replay, test or in_flight.';
+COMMENT ON COLUMN webhook.pending.reason IS 'retry, due, capacity, paused, secret (no key for it), ordered, blocked, replay, test or in_flight.';
 COMMENT ON COLUMN webhook.pending.tries IS 'Attempts in the present schedule; a replay starts a new one.';
 COMMENT ON COLUMN webhook.pending.lease IS 'Token of the relay that is sending it now; 0: nobody. Write-backs with another token change nothing.';
 COMMENT ON COLUMN webhook.pending.ordered IS 'It must wait until every earlier one (by seq) of its webhook and key is gone from here; until then due_at is infinity.';

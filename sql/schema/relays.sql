@@ -25,9 +25,11 @@ CREATE UNLOGGED TABLE webhook.relays (
     queued     integer NOT NULL DEFAULT 0,
     leads_until timestamptz,
     started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    seen_at    timestamptz NOT NULL DEFAULT clock_timestamp()
+    seen_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
+    keys       text[] NOT NULL DEFAULT '{}'
 );
 COMMENT ON TABLE webhook.relays IS 'Heartbeats of running relays; one that was not seen for 20 seconds counts as gone.';
+COMMENT ON COLUMN webhook.relays.keys IS 'Ids of the keys in its --secret-key-file, the current one first.';
 COMMENT ON COLUMN webhook.relays.leads_until IS 'Set while it leads by a lease, which it does behind a connection pooler in transaction mode.';
 
 -- The doorbell (extension/src/wakeup.rs has the protocol). Unlogged and non-transactional: reading it costs no snapshot, ringing no WAL.

@@ -65,13 +65,17 @@ CREATE FUNCTION webhook._check_options(options jsonb) RETURNS jsonb
     LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', '_check_options_wrapper';
 CREATE FUNCTION webhook._check_secret(secret text) RETURNS text
     LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', '_check_secret_wrapper';
-CREATE FUNCTION webhook._check_signing(options jsonb, secret text) RETURNS void
+CREATE FUNCTION webhook._check_signing(options jsonb, kind text) RETURNS void
     LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', '_check_signing_wrapper';
 CREATE FUNCTION webhook._check_schema(schema jsonb) RETURNS jsonb
     LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', '_check_schema_wrapper';
 CREATE FUNCTION webhook._new_secret() RETURNS text
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', '_new_secret_wrapper';
-CREATE FUNCTION webhook._masked(secret text) RETURNS text
+CREATE FUNCTION webhook._kind(secret text) RETURNS text
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', '_kind_wrapper';
+CREATE FUNCTION webhook._seal(public_key text, webhook_id text, secret text) RETURNS text
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', '_seal_wrapper';
+CREATE FUNCTION webhook._masked(kind text) RETURNS text
     LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', '_masked_wrapper';
 CREATE FUNCTION webhook._masked_options(options jsonb) RETURNS jsonb
     LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', '_masked_options_wrapper';

@@ -1,4 +1,4 @@
--- Registered endpoints and their secrets.
+-- Registered endpoints.
 CREATE TABLE webhook.webhooks (
     id              text COLLATE "C" PRIMARY KEY,
     url             text NOT NULL,
@@ -24,16 +24,6 @@ COMMENT ON COLUMN webhook.webhooks.disabled_reason IS 'Why the relay made it ina
 COMMENT ON COLUMN webhook.webhooks.active_since IS 'Events created before this moment are not sent to it, except by replay.';
 COMMENT ON COLUMN webhook.webhooks.host IS 'Set: not a registered endpoint but the queue of webhook_send to this scheme://host:port; the API does not show it.';
 COMMENT ON COLUMN webhook.webhooks.failing_since IS 'Since when every attempt has failed; NULL while the last one succeeded.';
-
--- Apart from webhooks, so that no grant on that table can ever show a secret.
-CREATE TABLE webhook.secrets (
-    webhook_id text COLLATE "C" NOT NULL,
-    secret     text NOT NULL,
-    created_at timestamptz NOT NULL,
-    expires_at timestamptz,
-    PRIMARY KEY (webhook_id, created_at)
-);
-COMMENT ON TABLE webhook.secrets IS 'Signing secrets; the newest signs, older ones also until expires_at (rotation). Readable by the relay capability alone.';
 
 -- A webhook takes its secrets and subscriptions along. Not by foreign keys: pg_restore --jobs loads an extension's tables in
 -- any order.
@@ -76,6 +66,4 @@ END $$;
 
 CREATE TRIGGER webhook_changed AFTER INSERT OR DELETE OR UPDATE OF
         url, events, status, filter_config, account, options, active_since ON webhook.webhooks
-    FOR EACH ROW EXECUTE FUNCTION webhook._webhook_changed();
-CREATE TRIGGER webhook_changed AFTER INSERT OR DELETE OR UPDATE ON webhook.secrets
     FOR EACH ROW EXECUTE FUNCTION webhook._webhook_changed();

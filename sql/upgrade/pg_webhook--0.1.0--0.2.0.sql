@@ -8,8 +8,18 @@ SET LOCAL lock_timeout = '2s';
 SET LOCAL search_path = pg_catalog, pg_temp;
 -- Here goes what cannot be replaced below: changes of tables, types and triggers, and DROP FUNCTION for another result type
 -- or other arguments. tests/it/upgrade.rs names what is missing.
+\i schema/secret_key.sql
+ALTER TABLE webhook.relays ADD COLUMN keys text[] NOT NULL DEFAULT '{}';
+ALTER TABLE webhook.secrets ADD COLUMN kind text;
+DROP FUNCTION webhook._endpoint(text, text);
+DROP FUNCTION webhook._relay_webhooks(text);
+DROP FUNCTION webhook._check_signing(jsonb, text);
+DROP FUNCTION webhook._masked(text);
+DROP FUNCTION webhook._headers(text, text, jsonb, text[], text, text, timestamptz, json, json, text, text, text, timestamptz);
 
 \replace pg_webhook.sql
+UPDATE webhook.secrets SET kind = webhook._kind(secret);
+ALTER TABLE webhook.secrets ALTER COLUMN kind SET NOT NULL;
 \i privileges.sql
 \i upgrade/grant_again.sql
 \i dump.sql

@@ -5,6 +5,7 @@ use std::process::Output;
 
 use webhook_tests::cluster::Cluster;
 use webhook_tests::database::Database;
+use webhook_tests::keys::KeyFile;
 use webhook_tests::receiver::{Receiver, Reply};
 use webhook_tests::relay::Relay;
 use webhook_tests::session::Session;
@@ -13,6 +14,7 @@ use webhook_tests::session::Session;
 const KEPT: &str = "
     SELECT concat('webhook ', to_jsonb(w)) FROM webhook.webhooks w
     UNION ALL SELECT concat('secret ', to_jsonb(s)) FROM webhook.secrets s
+    UNION ALL SELECT concat('secret key ', to_jsonb(k)) FROM webhook.secret_key k
     UNION ALL SELECT concat('source ', to_jsonb(s) - '{relation,updated_at,numbers_of}'::text[]) FROM webhook.sources s
     UNION ALL SELECT concat('subscription ', to_jsonb(s)) FROM webhook.subscriptions s
     UNION ALL SELECT concat('type ', to_jsonb(t)) FROM webhook.event_types t WHERE NOT builtin
@@ -29,6 +31,8 @@ const KEPT: &str = "
 pub struct Original<'a> {
     pub db: Database<'a>,
     receiver: Receiver,
+    /// What its secrets are sealed with.
+    keys: KeyFile,
     /// Events that were delivered.
     delivered: BTreeSet<String>,
     /// Events that were not, and must be after a restore.
@@ -39,7 +43,7 @@ pub struct Original<'a> {
 /// Makes one.
 pub async fn original(cluster: &Cluster) -> Original<'_> {
     let db = Database::on(cluster).await;
-    let receiver = Receiver::start();
+    let (receiver, keys) = (Receiver::start(), KeyFile::new().await);
     receiver.answer("/fails", [Reply::status(500), Reply::status(200)]);
     db.run("SELECT webhook._relay_maintain(); CREATE TABLE users (id int PRIMARY KEY, name text); SELECT webhook_watch('users', 'user')").await;
     db.webhook(&receiver.url("/hook"), r#"events => '{user.*}', filter_config => '{"id": {"$gt": 0}}', options => '{"headers": {"X-Key": "k"}}'"#).await;
@@ -49,7 +53,8 @@ pub async fn original(cluster: &Cluster) -> Original<'_> {
     db.run("SELECT webhook_subscribe(webhook_source_create('till'), id) FROM webhook_list() LIMIT 1").await;
     db.run("SELECT webhook_event_type_create('till.opened', 'a till was opened'), webhook_event_type_create('user.created', 'one of ours')").await;
 
-    let relay = Relay::start(&db.url()).await;
+    let relay = Relay::start_with(&db.url(), &keys.arguments()).await;
+    relay.logs().wait_for("secrets were sealed").await;
     db.run("INSERT INTO users VALUES (1, 'Ada'), (2, 'Bob')").await;
     let retried = db.emit("order.paid", "{}").await;
     db.until("SELECT count(*) FROM webhook.deliveries WHERE status = 'delivered'", "2").await;
@@ -61,7 +66,7 @@ pub async fn original(cluster: &Cluster) -> Original<'_> {
     waiting.retain(|id| !delivered.contains(id));
     assert!(waiting.contains(&retried) && waiting.len() == 3 && delivered.len() == 2);
     let kept = kept(&db).await;
-    Original { db, receiver, delivered, waiting, kept }
+    Original { db, receiver, keys, delivered, waiting, kept }
 }
 
 impl Original<'_> {
@@ -76,7 +81,7 @@ impl Original<'_> {
             "what the original has not: {more:#?}\nwhat is lost: {lost:#?}"
         );
         let before = self.receiver.count();
-        let relay = Relay::launch(&cluster.url(database), &[]).await;
+        let relay = Relay::launch(&cluster.url(database), &self.keys.arguments()).await;
         relay.logs().wait_for("webhook_adopt").await;
         copy.run("INSERT INTO users VALUES (4, 'Kim'); UPDATE webhook.pending SET due_at = clock_timestamp() WHERE due_at <> 'infinity'").await;
         let again = "SELECT webhook_emit('order.paid', '{}', idempotency_key => 'k1')";

@@ -5,6 +5,7 @@ use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::cluster::Cluster;
+use crate::leaks;
 use crate::session::Session;
 
 /// A fresh database with the extension, and one session in it.
@@ -84,13 +85,22 @@ impl<'a> Database<'a> {
     }
 }
 
+/// What is kept about deliveries, relays and webhooks beside the events.
+const KEPT: &str = "SELECT to_jsonb(a) FROM webhook.attempts a UNION ALL SELECT to_jsonb(p) FROM webhook.pending p
+    UNION ALL SELECT to_jsonb(r) FROM webhook.relays r UNION ALL SELECT to_jsonb(w) FROM webhook_list(\"limit\" => 100) w
+    UNION ALL SELECT to_jsonb(e) FROM webhook.events e WHERE e.type ~ '^(webhook|delivery)[.]'";
+
 impl Drop for Database<'_> {
     fn drop(&mut self) {
+        // A server that is down, or without the extension, says nothing.
+        let kept = self.cluster.program("psql").args(["-qAtX", "-d", &self.name, "-c", KEPT]).output();
         // Room on the disk for a run of many tests; a server that is down takes its databases with it anyway.
         let mut dropdb = self.cluster.program("dropdb");
         // A standby may be gone already.
         dropdb.env("PGOPTIONS", "-c synchronous_commit=local");
         let _ = dropdb.args(["--force", "--if-exists", &self.name]).stderr(Stdio::null()).status();
+        leaks::assert_none("the tables", &kept.map(|output| output.stdout).unwrap_or_default());
+        leaks::assert_none_logged(&self.cluster.log());
     }
 }
 

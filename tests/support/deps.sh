@@ -23,6 +23,7 @@ case " $* " in *" test "*)
   need nodejs command -v node
   need npm command -v npm
   need pgbouncer test -x /usr/sbin/pgbouncer
+  need iproute2 command -v ip
   ;;
 esac
 case " $* " in *" test "* | *" test-chaos "*)

@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::watch;
 
+use crate::leaks;
 use crate::process::{Process, Signal, peak_memory};
-use crate::stage::Stage;
+use crate::stage::{self, Stage};
 use crate::until::{PATIENCE, until};
 
 /// A running relay, killed when dropped.
@@ -53,8 +54,17 @@ impl Relay {
 
     async fn spawn(url: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut command = Command::new(&Stage::get().await.relay);
-        command.args(["run", "--database-url", url]).envs(environment.iter().copied());
-        command.args(["--listen", "127.0.0.1:0"]).args(arguments);
+        command.envs(environment.iter().copied());
+        Self::run(command, url, arguments).await
+    }
+
+    /// A relay that `command` starts, which lacks nothing but its arguments.
+    pub(crate) async fn run(mut command: Command, url: &str, arguments: &[&str]) -> Self {
+        command.args(["run", "--database-url", url, "--listen", "127.0.0.1:0"]).args(arguments);
+        if stage::is_a_test() {
+            // Whatever it could ever log, so that it is searched for secrets.
+            command.env("WEBHOOK_RELAY_LOG", "trace");
+        }
         let (mut process, logs) = Logs::of(&mut command);
         let address = until("the relay to say where it serves", async || {
             let said = logs.text();
@@ -70,13 +80,19 @@ impl Relay {
     }
 
     /// What `webhook-relay check` prints of a database.
+    pub async fn check(url: &str) -> String {
+        Self::program(&["check", "--database-url", url]).await.1
+    }
+
+    /// Runs the program to its end: its exit status and what it prints.
     ///
     /// # Panics
     /// If it cannot be started.
-    pub async fn check(url: &str) -> String {
+    pub async fn program(arguments: &[&str]) -> (Option<i32>, String) {
         let mut command = tokio::process::Command::new(&Stage::get().await.relay);
-        let output = command.args(["check", "--database-url", url]).output().await.expect("start the relay");
-        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+        let output = command.args(arguments).output().await.expect("start the relay");
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8_lossy(&said).into_owned())
     }
 
     /// Where `/healthz`, `/readyz` and `/metrics` are.
@@ -107,7 +123,9 @@ impl Relay {
     /// If it does not answer.
     pub async fn page(&self, path: &str) -> String {
         let answer = reqwest::get(self.url(path)).await.expect("the relay answers");
-        answer.text().await.expect("a text")
+        let text = answer.text().await.expect("a text");
+        leaks::assert_none(path, text.as_bytes());
+        text
     }
 
     /// What it logs.
@@ -171,6 +189,7 @@ impl Drop for Relay {
         if std::thread::panicking() {
             println!("the relay's log:\n{}", self.logs.text());
         }
+        leaks::assert_none("the relay's log", self.logs.text().as_bytes());
     }
 }
 

@@ -6,6 +6,7 @@ use std::ops::Deref;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio_postgres::{AsyncMessage, Client, NoTls, SimpleQueryMessage};
 
+use crate::leaks;
 use crate::until::until;
 
 /// One session. Every value is the text that Postgres prints, NULL is the empty string.
@@ -102,6 +103,7 @@ impl Session {
 
     /// The rows of a query, or why there are none.
     pub async fn try_rows(&self, sql: &str) -> Result<Vec<Vec<String>>, tokio_postgres::Error> {
+        leaks::learn(sql);
         let messages = self.0.simple_query(sql).await?;
         let text =
             |row: &tokio_postgres::SimpleQueryRow, column| row.get(column).unwrap_or_default().to_string();

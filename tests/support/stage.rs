@@ -78,6 +78,12 @@ pub fn target() -> PathBuf {
     artifacts().parent().expect("target/<profile>").into()
 }
 
+/// Whether this program is a test, not the demo, the bench or chaos.
+pub fn is_a_test() -> bool {
+    std::env::current_exe()
+        .is_ok_and(|program| program.parent().is_some_and(|folder| folder.ends_with("deps")))
+}
+
 /// `target/<profile>`, where this very program was built.
 fn artifacts() -> PathBuf {
     let program = std::env::current_exe().expect("know our own path");

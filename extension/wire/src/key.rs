@@ -18,7 +18,8 @@ use crate::signature::mac;
 /// What a secret of the symmetric form begins with.
 pub(crate) const SYMMETRIC: &str = "whsec_";
 const PRIVATE: &str = "whsk_";
-const PUBLIC: &str = "whpk_";
+/// What the public half of an asymmetric key begins with.
+pub(crate) const PUBLIC: &str = "whpk_";
 const V1: &str = "v1,";
 const V1A: &str = "v1a,";
 
@@ -64,6 +65,11 @@ impl Key {
         let mut text = PUBLIC.to_owned();
         STANDARD.encode_string(key.as_bytes(), &mut text);
         Some(text)
+    }
+
+    /// A private key that everybody knows.
+    pub(crate) fn nobodys() -> Self {
+        Self::Private(Box::new(SigningKey::from_bytes(&[0; SECRET_KEY_LENGTH])))
     }
 
     /// The signature over the parts, one after the other; `None` from a public key.

@@ -15,6 +15,7 @@ pub mod key;
 pub mod options;
 pub mod request;
 pub mod retry_after;
+pub mod seal;
 pub mod secret;
 pub mod signature;
 pub mod target;

@@ -4,7 +4,10 @@ use std::{error::Error, fmt};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 
-use crate::key::{Key, KeyError, SYMMETRIC};
+use crate::{
+    key::{Key, KeyError, PUBLIC, SYMMETRIC},
+    seal,
+};
 
 const SHORTEST: usize = 8;
 const LONGEST: usize = 256;
@@ -22,9 +25,13 @@ impl Secret {
     ///
     /// # Errors
     /// [`SecretError`] unless it has 8 to 256 characters, none of them a control character, and if it begins with
-    /// `whsk_`, a private key follows. A public key (`whpk_`) is no secret.
+    /// `whsk_`, a private key follows. A public key (`whpk_`) is no secret, and a sealed one (`whsealed_`) is none any
+    /// more.
     pub fn new(text: impl Into<String>) -> Result<Self, SecretError> {
         let text = text.into();
+        if text.starts_with(seal::SEALED) {
+            return Err(SecretError::Sealed);
+        }
         let length = text.chars().count();
         if !(SHORTEST..=LONGEST).contains(&length) {
             return Err(SecretError::Length { characters: length });
@@ -55,14 +62,23 @@ impl Secret {
         &self.text
     }
 
-    /// What may be shown: the public key `whpk_…` of a `whsk_…`, `whsec_••••`, or `••••` for a secret of another
-    /// form.
-    pub fn masked(&self) -> String {
-        if let Some(public) = self.key.as_ref().and_then(Key::public) {
-            return public;
+    /// What may be known of it: `whsec_` of a key of Standard Webhooks, the public key `whpk_…` of a `whsk_…`, nothing of
+    /// any other text.
+    pub fn kind(&self) -> String {
+        match &self.key {
+            Some(Key::Symmetric(_)) => SYMMETRIC.to_owned(),
+            Some(key) => key.public().unwrap_or_default(),
+            None => String::new(),
         }
-        let prefix = if self.text.starts_with(SYMMETRIC) { SYMMETRIC } else { "" };
-        format!("{prefix}{MASK}")
+    }
+
+    /// A secret of this kind that is nobody's, to stand in where what it signs is not shown.
+    pub fn stand_in(kind: &str) -> Self {
+        if kind.starts_with(PUBLIC) {
+            return Self { text: String::new(), key: Some(Key::nobodys()) };
+        }
+        let key = (kind == SYMMETRIC).then(|| Key::Symmetric(Vec::new()));
+        Self { text: String::new(), key }
     }
 
     /// The key of Standard Webhooks: what follows `whsec_` or `whsk_`, base64-decoded (standard alphabet, padded
@@ -70,6 +86,25 @@ impl Secret {
     pub fn standard_key(&self) -> Option<&Key> {
         self.key.as_ref()
     }
+}
+
+/// A kind as it is; of anything else, which SQL of the extension 0.1 gives, the kind of the secret that it must be.
+pub fn kind_of(kind_or_secret: &str) -> String {
+    match kind_or_secret {
+        "" | SYMMETRIC => kind_or_secret.to_owned(),
+        public if public.starts_with(PUBLIC) => public.to_owned(),
+        secret => Secret::new(secret).map_or_else(|_| String::new(), |secret| secret.kind()),
+    }
+}
+
+/// A secret of this kind as it may be shown: the public key, `whsec_••••` or `••••`.
+pub fn masked(kind: &str) -> String {
+    if kind.starts_with(PUBLIC) { kind.to_owned() } else { format!("{kind}{MASK}") }
+}
+
+/// Whether secrets of this kind are keys of Standard Webhooks.
+pub(crate) fn is_standard(kind: &str) -> bool {
+    !kind.is_empty()
 }
 
 impl fmt::Debug for Secret {
@@ -92,6 +127,8 @@ pub enum SecretError {
     Key(KeyError),
     /// A public key, which anybody may know and nothing can be signed with.
     PublicKey,
+    /// A secret as the database keeps it, which only the relay can open.
+    Sealed,
     /// The signature scheme `standard` needs a secret of the form `whsec_` or `whsk_` and base64.
     NotStandard,
 }
@@ -107,6 +144,10 @@ impl SecretError {
             Self::Key(error) => error.hint(),
             Self::PublicKey => {
                 "Give the private key, whsk_<base64>; receivers verify with the public one.".to_owned()
+            }
+            Self::Sealed => {
+                "Give the secret itself; the relay's --secret-key-file opens sealed ones, and nothing in the database does."
+                    .to_owned()
             }
             Self::NotStandard => {
                 "Use a secret of the form whsec_<base64> or whsk_<base64>, or let one be generated; or another signature option."
@@ -125,6 +166,7 @@ impl fmt::Display for SecretError {
             Self::ControlCharacter => f.write_str("the secret contains a control character"),
             Self::Key(error) => error.fmt(f),
             Self::PublicKey => f.write_str("the secret is a public key (whpk_), which cannot sign"),
+            Self::Sealed => f.write_str("the secret is sealed (whsealed_)"),
             Self::NotStandard => f.write_str(
                 "the secret is not of the form whsec_<base64> or whsk_<base64> that signature \"standard\" needs",
             ),

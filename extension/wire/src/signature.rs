@@ -7,7 +7,7 @@ use sha2::Sha256;
 
 use crate::{
     key::Key,
-    secret::{Secret, SecretError},
+    secret::{self, SecretError},
     text::excerpt,
 };
 
@@ -52,15 +52,20 @@ impl Scheme {
         }
     }
 
-    /// Whether a webhook with this scheme can use the secret.
+    /// Whether a webhook with this scheme can use a secret of this [kind](crate::secret::Secret::kind).
     ///
     /// # Errors
     /// [`SecretError::NotStandard`] when the scheme is `standard` and the secret holds no key for it.
-    pub fn check_secret(self, secret: &Secret) -> Result<(), SecretError> {
+    pub fn check_kind(self, kind: &str) -> Result<(), SecretError> {
         match self {
-            Self::Standard if secret.standard_key().is_none() => Err(SecretError::NotStandard),
+            Self::Standard if !secret::is_standard(kind) => Err(SecretError::NotStandard),
             _ => Ok(()),
         }
+    }
+
+    /// Whether requests under this scheme are signed with the webhook's secret.
+    pub fn signs(self) -> bool {
+        matches!(self, Self::Sha256 | Self::Hex | Self::Standard)
     }
 }
 

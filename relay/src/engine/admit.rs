@@ -103,7 +103,7 @@ impl Engine {
         for (delivery, why) in self.post.take_refused() {
             let delay = match why {
                 Refusal::Later(delay) => delay,
-                Refusal::Late | Refusal::Unwanted => Duration::ZERO,
+                Refusal::Late | Refusal::Unwanted | Refusal::Locked => Duration::ZERO,
             };
             match delivery.claim {
                 Claim::Leased { .. } => {
@@ -113,6 +113,7 @@ impl Engine {
                     self.batch.forgotten.push(ticket);
                 }
                 Claim::Fresh(_) if why == Refusal::Unwanted => self.spill(delivery, "paused", delay),
+                Claim::Fresh(_) if why == Refusal::Locked => self.spill(delivery, "secret", delay),
                 Claim::Fresh(_) => self.spill(delivery, "capacity", delay),
                 Claim::Orphan => {}
             }

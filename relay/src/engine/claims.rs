@@ -108,10 +108,13 @@ impl Engine {
         if let Some(reopens) = closed.reopens {
             claims.next = claims.next.min(reopens.max(now + Duration::from_millis(10)));
         }
+        // Another relay may have the key.
+        let locked =
+            self.registry.iter().filter(|hook| hook.locked.is_some()).map(|hook| hook.id().to_owned());
         let wanted = Wanted {
             lease: claims.token(),
             lease_ms: claims.lease.as_millis() as i32,
-            skip: closed.webhooks,
+            skip: closed.webhooks.into_iter().chain(locked).collect(),
             // A probe is one delivery; the others of this round are not many.
             per_webhook: if closed.probe_due { 1 } else { PER_WEBHOOK },
             total: room as i32,

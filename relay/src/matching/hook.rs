@@ -9,10 +9,10 @@ use webhook_wire::filter::Filter;
 use webhook_wire::options::Options;
 use webhook_wire::request::Endpoint;
 use webhook_wire::secret::Secret;
-use webhook_wire::signature::Scheme;
 use webhook_wire::target::CheckedUrl;
 
 use crate::event::Event;
+use crate::keyring::Locked;
 
 /// A webhook's row as the database hands it out.
 #[derive(Clone, Default)]
@@ -33,8 +33,12 @@ pub struct HookRow {
     pub options: Value,
     /// Microseconds since 1970; older events are not for it.
     pub active_since: i64,
-    /// All valid now, newest first.
+    /// All valid now, newest first; as they are stored, until the [`Keyring`](crate::keyring::Keyring) has opened them.
     pub secrets: Vec<String>,
+    /// When each was made, in microseconds since 1970, which is its name.
+    pub secrets_at: Vec<i64>,
+    /// Why not all of them are open.
+    pub locked: Option<Locked>,
     /// Emitter and event name (empty: any).
     pub subscriptions: Vec<(String, String)>,
     /// Microseconds since 1970.
@@ -67,8 +71,6 @@ pub enum HookError {
     Url(webhook_wire::target::UrlError),
     /// A stored pattern does not parse.
     Pattern(webhook_wire::event_type::EventTypeError),
-    /// A stored secret cannot be one.
-    Secret(webhook_wire::secret::SecretError),
     /// Its signature needs a secret and there is none: nothing is ever sent unsigned by mistake.
     NoSecret,
 }
@@ -80,7 +82,6 @@ impl fmt::Display for HookError {
             Self::Filter(error) => write!(f, "its filter is not valid: {error}"),
             Self::Url(error) => write!(f, "its URL is not valid: {error}"),
             Self::Pattern(error) => write!(f, "an event pattern is not valid: {error}"),
-            Self::Secret(error) => write!(f, "its secret cannot be used: {error}"),
             Self::NoSecret => f.write_str("it has no secret to sign with"),
         }
     }
@@ -99,6 +100,8 @@ pub struct Hook {
     pub account: Option<String>,
     /// False: nothing is sent.
     pub active: bool,
+    /// Why nothing can be signed for it: what it is to get waits.
+    pub locked: Option<Locked>,
     /// Microseconds since 1970 since when every attempt has failed, as far as the database knows.
     pub failing_since: Option<i64>,
     pub(super) patterns: Vec<Pattern>,
@@ -114,16 +117,21 @@ impl Hook {
         let options = Options::parse(&row.options).map_err(HookError::Options)?;
         let patterns = row.events.iter().map(|text| Pattern::parse(text)).collect::<Result<_, _>>();
         let filter = row.filter.as_ref().map(Filter::parse).transpose().map_err(HookError::Filter)?;
-        let secrets: Vec<_> =
-            row.secrets.into_iter().map(Secret::new).collect::<Result<_, _>>().map_err(HookError::Secret)?;
-        let signs = matches!(options.signature, Scheme::Sha256 | Scheme::Hex | Scheme::Standard);
-        if secrets.is_empty() && signs {
+        let signs = options.signature.signs();
+        let locked = row.locked.filter(|_| signs);
+        // Without all of its valid secrets it signs with none: some receivers have the older one only.
+        let secrets: Vec<_> = match locked {
+            None if signs => row.secrets.into_iter().flat_map(Secret::new).collect(),
+            _ => Vec::new(),
+        };
+        if secrets.is_empty() && locked.is_none() && signs {
             return Err(HookError::NoSecret);
         }
         Ok(Self {
             slot,
             account: row.account,
             active: row.active,
+            locked,
             failing_since: row.failing_since,
             patterns: patterns.map_err(HookError::Pattern)?,
             subscriptions: row.subscriptions,
@@ -145,6 +153,7 @@ impl Hook {
             slot: self.slot,
             account: self.account.clone(),
             active: self.active,
+            locked: None,
             failing_since: None,
             patterns: Vec::new(),
             subscriptions: Vec::new(),

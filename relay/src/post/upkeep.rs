@@ -17,7 +17,7 @@ const LONG_QUEUE: Duration = Duration::from_secs(5);
 impl Post {
     /// Takes changed webhooks over and refuses what waits for those that want no more.
     pub fn configure(&mut self, registry: &Registry, now: Instant) {
-        let mut unwanted = VecDeque::new();
+        let (mut unwanted, mut locked) = (VecDeque::new(), VecDeque::new());
         for place in &mut self.lanes {
             let Some(lane) = place else { continue };
             let hook = registry.get(lane.hook().id());
@@ -26,12 +26,15 @@ impl Post {
             }
             if hook.is_none_or(|hook| !hook.active) {
                 unwanted.append(&mut lane.drain());
+            } else if hook.is_some_and(|hook| hook.locked.is_some()) {
+                locked.append(&mut lane.drain());
             }
             if hook.is_none() && lane.is_idle() {
                 *place = None;
             }
         }
         self.refuse(unwanted, Refusal::Unwanted);
+        self.refuse(locked, Refusal::Locked);
     }
 
     /// The lead is lost: what we read and did not send is the next leader's, what is under way is an orphan.

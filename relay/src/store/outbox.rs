@@ -136,7 +136,8 @@ impl Session {
 
     /// Webhooks that changed since `config`; all of them without it.
     pub async fn webhooks(&self, config: Option<&str>) -> Result<Webhooks, StoreError> {
-        let rows = self.rows(LONG, "SELECT config, id, url, events, status, filter_config, account, options, active_since, secrets, subscriptions, failing_since FROM webhook._relay_webhooks($1)", &[&config]).await?;
+        // The extension of the version before has no secrets_at.
+        let rows = self.rows(LONG, "SELECT config, id, url, events, status, filter_config, account, options, active_since, secrets, to_jsonb(w)->'secrets_at', subscriptions, failing_since FROM webhook._relay_webhooks($1) w", &[&config]).await?;
         let (first, rows) =
             rows.split_first().ok_or_else(|| unexpected("_relay_webhooks returned nothing"))?;
         Ok(Webhooks { config: first.try_get(0)?, rows: rows.iter().map(hook_row).collect::<Result<_, _>>()? })
@@ -187,7 +188,9 @@ fn page_row(row: &Row) -> Result<PageRow, StoreError> {
 }
 
 fn hook_row(row: &Row) -> Result<HookRow, StoreError> {
-    let subscriptions: Option<Value> = row.try_get(10)?;
+    let subscriptions: Option<Value> = row.try_get(11)?;
+    let times: Option<Value> = row.try_get(10)?;
+    let times = times.as_ref().and_then(Value::as_array).into_iter().flatten();
     let text = |value: &Value, key: &str| value[key].as_str().unwrap_or_default().to_owned();
     let pairs = subscriptions.as_ref().and_then(Value::as_array).into_iter().flatten();
     Ok(HookRow {
@@ -200,8 +203,10 @@ fn hook_row(row: &Row) -> Result<HookRow, StoreError> {
         options: row.try_get::<_, Option<Value>>(7)?.unwrap_or_default(),
         active_since: row.try_get::<_, Option<Micros>>(8)?.map_or(0, |at| at.0),
         secrets: row.try_get::<_, Option<Vec<String>>>(9)?.unwrap_or_default(),
+        secrets_at: times.filter_map(Value::as_i64).collect(),
+        locked: None,
         subscriptions: pairs.map(|pair| (text(pair, "emitter"), text(pair, "event"))).collect(),
-        failing_since: row.try_get::<_, Option<Micros>>(11)?.map(|at| at.0),
+        failing_since: row.try_get::<_, Option<Micros>>(12)?.map(|at| at.0),
     })
 }
 

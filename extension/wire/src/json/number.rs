@@ -7,7 +7,7 @@ const SAFE_DIGITS: usize = 15;
 /// No `f64` is told apart by more digits than these.
 const MOST_DIGITS: usize = 17;
 /// The ordinary range: powers of ten well inside it, so that nothing under- or overflows.
-const SAFE_POINT: i64 = 300;
+const SAFE_POINT: u64 = 300;
 
 /// Copies the number token at `at` and returns where it ends.
 pub(super) fn copy(src: &[u8], at: usize, out: &mut Vec<u8>) -> Result<usize, JsonError> {
@@ -93,7 +93,7 @@ impl Decimal {
         if self.len > MOST_DIGITS {
             return false;
         }
-        if self.len <= SAFE_DIGITS && self.point.abs() < SAFE_POINT {
+        if self.len <= SAFE_DIGITS && self.point.unsigned_abs() < SAFE_POINT {
             return true;
         }
         let value = std::str::from_utf8(text).ok().and_then(|text| text.parse::<f64>().ok());

@@ -58,6 +58,10 @@ impl CheckedUrl {
             Ok(url) => url,
             Err(error) => return fail(Fault::Parse(error)),
         };
+        // Percent-encoded, it may have grown.
+        if url.as_str().len() > LONGEST {
+            return fail(Fault::Long);
+        }
         if !url.username().is_empty() || url.password().is_some() {
             return fail(Fault::Userinfo);
         }
@@ -187,7 +191,7 @@ impl fmt::Display for UrlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "invalid URL \"{}\": ", self.text)?;
         match self.fault {
-            Fault::Long => write!(f, "longer than {LONGEST} bytes"),
+            Fault::Long => write!(f, "longer than {LONGEST} bytes, percent-encoded"),
             Fault::Character(char) => write!(f, "character {char:?} is not allowed"),
             Fault::Relative => f.write_str("it is not absolute"),
             Fault::Scheme => f.write_str("only http and https are supported"),

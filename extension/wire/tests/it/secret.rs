@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 use webhook_wire::{
     key::Key,
-    secret::{Secret, SecretError},
+    secret::{Secret, SecretError, masked},
     signature::Scheme,
 };
 
@@ -18,14 +18,14 @@ fn generated_secrets_have_the_standard_form() {
     let secret = Secret::generate([0xab; 32]);
     assert_eq!(secret.expose(), "whsec_q6urq6urq6urq6urq6urq6urq6urq6urq6urq6urq6s=");
     assert_eq!(bytes(&secret), Some(&[0xab; 32][..]));
-    assert_eq!(secret.masked(), "whsec_••••");
+    assert_eq!(masked(&secret.kind()), "whsec_••••");
 }
 
 #[test]
 fn debug_shows_nothing() {
     let secret = Secret::new("hunter2hunter2").expect("a secret");
     assert_eq!(format!("{secret:?} {:?}", Some(&secret)), "[redacted] Some([redacted])");
-    assert_eq!(secret.masked(), "••••");
+    assert_eq!(masked(&secret.kind()), "••••");
 }
 
 #[test]
@@ -67,13 +67,36 @@ fn standard_keys_are_found_padded_or_not() {
 }
 
 #[test]
+fn a_sealed_secret_is_none() {
+    let error = Secret::new("whsealed_0123456789abcdef_AAAA").expect_err("it is sealed");
+    assert_eq!(error, SecretError::Sealed);
+    assert!(error.hint().contains("--secret-key-file"));
+}
+
+#[test]
+fn what_stands_in_for_a_secret_is_of_its_kind() {
+    for text in [
+        "whsec_YWJjZGU=",
+        "whsec_ab=c",
+        "your_webhook_secret",
+        "whsk_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE=",
+    ] {
+        let secret = Secret::new(text).expect(text);
+        let stand_in = Secret::stand_in(&secret.kind());
+        let variant = |secret: &Secret| secret.standard_key().map(std::mem::discriminant);
+        assert_eq!(variant(&stand_in), variant(&secret), "{text}");
+        assert_ne!(stand_in.expose(), text);
+    }
+}
+
+#[test]
 fn only_the_standard_scheme_is_particular() {
     let own = Secret::new("your_webhook_secret").expect("a secret");
     for scheme in [Scheme::Sha256, Scheme::Hex, Scheme::Static, Scheme::None] {
-        assert_eq!(scheme.check_secret(&own), Ok(()));
+        assert_eq!(scheme.check_kind(&own.kind()), Ok(()));
     }
-    assert_eq!(Scheme::Standard.check_secret(&own), Err(SecretError::NotStandard));
-    assert_eq!(Scheme::Standard.check_secret(&Secret::generate([1; 32])), Ok(()));
+    assert_eq!(Scheme::Standard.check_kind(&own.kind()), Err(SecretError::NotStandard));
+    assert_eq!(Scheme::Standard.check_kind(&Secret::generate([1; 32]).kind()), Ok(()));
 }
 
 proptest! {
@@ -82,6 +105,6 @@ proptest! {
         let secret = Secret::generate(random);
         prop_assert_eq!(bytes(&secret), Some(&random[..]));
         prop_assert!(Secret::new(secret.expose()).is_ok());
-        prop_assert!(!secret.masked().contains(&secret.expose()[6..]));
+        prop_assert_eq!(secret.kind(), "whsec_");
     }
 }
