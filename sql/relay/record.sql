@@ -14,6 +14,7 @@ DECLARE
     at timestamptz := clock_timestamp();
     stale text[] := '{}';
 BEGIN
+    PERFORM webhook._hold_partitions();
     IF p_n IS NOT NULL THEN
         INSERT INTO webhook.cursors (n, leader, "window", seq, xid, ahead)
         VALUES (p_n + 1, p_instance, p_window, p_seq, p_xid, p_ahead) ON CONFLICT DO NOTHING;

@@ -23,3 +23,12 @@ CREATE TABLE webhook.attempts_default PARTITION OF webhook.attempts DEFAULT;
 -- As with the events, indexes are of the partitions alone.
 ALTER TABLE webhook.attempts_default ADD PRIMARY KEY (delivery_id, number);
 CREATE INDEX ON webhook.attempts_default (webhook_id, delivery_id);
+
+-- For functions whose later statements look into the outbox and the log: a statement that was planned before maintenance moves rows
+-- into a new partition, and takes its snapshot after it, would find them nowhere. With these locks nothing moves.
+CREATE FUNCTION webhook._hold_partitions() RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
+BEGIN
+    LOCK TABLE webhook.events_default, webhook.attempts_default IN ACCESS SHARE MODE;
+END $$;
+COMMENT ON FUNCTION webhook._hold_partitions() IS 'Until the end of the transaction no rows move from the default partitions to new ones.';

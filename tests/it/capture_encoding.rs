@@ -1,6 +1,8 @@
 //! Databases in other encodings: what the relay reads is UTF-8.
 
 use webhook_tests::cluster::Cluster;
+use webhook_tests::receiver::Receiver;
+use webhook_tests::relay::Relay;
 use webhook_tests::session::Session;
 
 /// A new database in an encoding, with the extension.
@@ -88,6 +90,20 @@ async fn in_sql_ascii_the_bytes_pass_as_they_are() {
     assert_eq!(read[0].1, "{\"id\":1,\"v\":\"Zoë\"}".as_bytes());
     assert_eq!(read[1].1, b"{\"id\":2,\"v\":\"\xff\xfe\"}", "for the relay to refuse alone");
     assert_eq!(read[2].1, br#"{"id":3,"v":"x"}"#);
+}
+
+#[tokio::test]
+async fn in_sql_ascii_an_event_that_is_not_utf8_fails_alone() {
+    let (db, receiver) = (database("encoding_ascii_sent", "SQL_ASCII").await, Receiver::start());
+    db.run("CREATE TABLE t (id int PRIMARY KEY, v text); SELECT webhook_watch('t', 'thing')").await;
+    db.run(&format!("SELECT webhook_create('{}', '{{thing.*}}')", receiver.url("/hook"))).await;
+    let _relay = Relay::start(&Cluster::shared().await.url("encoding_ascii_sent")).await;
+    db.run(r"INSERT INTO t VALUES (1, 'Zoë'), (2, E'\xff\xfe'), (3, 'x')").await;
+    db.until("SELECT count(*) FROM webhook.deliveries WHERE status <> 'pending'", "3").await;
+    let failed = "SELECT split_part(d.error, ':', 1), e.data->>'id' FROM webhook.deliveries d JOIN webhook.events e ON e.id = d.event_id
+                  WHERE d.status <> 'delivered'";
+    assert_eq!(db.rows(failed).await, [["invalid_utf8", "2"]]);
+    assert_eq!(receiver.count(), 2);
 }
 
 #[tokio::test]

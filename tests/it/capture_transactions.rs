@@ -122,3 +122,32 @@ async fn a_failed_statement_leaves_no_event_and_the_transaction_can_go_on() {
     db.run("BEGIN; INSERT INTO users VALUES (3); ROLLBACK").await;
     assert_eq!(kinds(&db).await.len(), 2);
 }
+
+#[tokio::test]
+async fn serializable_writers_of_different_tables_do_not_fail_each_other() {
+    let db = watched().await;
+    let mut writers = Vec::new();
+    for writer in 0..6 {
+        let session = db.connect().await;
+        session
+            .run(&format!(
+                "CREATE TABLE t{writer} (id int, n int); SELECT webhook_watch('t{writer}', 'thing')"
+            ))
+            .await;
+        session
+            .run(&format!(
+                "INSERT INTO t{writer} VALUES (1, 0); SET default_transaction_isolation = serializable"
+            ))
+            .await;
+        writers.push(tokio::spawn(async move {
+            for n in 0..50 {
+                session.run(&format!("BEGIN; UPDATE t{writer} SET n = n + 1")).await;
+                session.run(&format!("SELECT webhook_emit('other.thing', '{n}'); COMMIT")).await;
+            }
+        }));
+    }
+    for writer in writers {
+        writer.await.expect("no 40001");
+    }
+    assert_eq!(db.value(COUNT).await, "606");
+}

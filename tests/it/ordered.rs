@@ -1,6 +1,8 @@
-//! What holds the order of a key together, below the relay.
+//! What holds the order of a key together.
 
 use webhook_tests::database::Database;
+use webhook_tests::receiver::{Receiver, Reply};
+use webhook_tests::relay::Relay;
 
 #[tokio::test]
 async fn a_batch_out_of_order_is_put_aside_in_order() {
@@ -20,4 +22,34 @@ async fn a_batch_out_of_order_is_put_aside_in_order() {
     assert_eq!(db.rows(waits).await.concat(), ["f", "t", "t"]);
     db.run("DELETE FROM webhook.pending WHERE due_at < 'infinity'").await;
     assert_eq!(db.rows(waits).await.concat(), ["f", "t"]);
+}
+
+#[tokio::test]
+async fn a_delivery_that_failed_for_good_blocks_its_key_alone_until_it_is_replayed() {
+    let (db, receiver) = (Database::new().await, Receiver::start());
+    receiver.answer("/hook", [Reply::status(500), Reply::status(200)]);
+    let block =
+        r#"events => '{user.*}', options => '{"ordered": true, "on_failed": "block", "retry_schedule": []}'"#;
+    let (webhook, _) = db.webhook(&receiver.url("/hook"), block).await;
+    let _relay = Relay::start(&db.url()).await;
+    let emit = async |n: u32, key: &str| {
+        let sql = format!("SELECT webhook_emit('user.updated', '{{\"n\": {n}}}', key => '{key}')");
+        let event = db.value(&sql).await;
+        db.value(&format!("SELECT webhook._delivery_id('{event}', '{webhook}')")).await
+    };
+    let status = |delivery: &str| {
+        format!("SELECT status FROM webhook_deliveries('{webhook}') WHERE id = '{delivery}'")
+    };
+    let first = emit(1, "k").await;
+    db.until(&status(&first), "failed").await;
+    let second = emit(2, "k").await;
+    let other = emit(3, "other").await;
+    db.until(&status(&other), "delivered").await;
+    assert_eq!(db.value(&status(&second)).await, "pending");
+    db.run(&format!("SELECT webhook_replay('{first}')")).await;
+    db.until(&status(&second), "delivered").await;
+    assert_eq!(db.value(&status(&first)).await, "delivered");
+    let order: Vec<_> =
+        receiver.requests().iter().map(|request| request.json()["data"]["n"].as_i64()).collect();
+    assert_eq!(order, [1, 3, 1, 2].map(Some));
 }

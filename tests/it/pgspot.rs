@@ -12,7 +12,7 @@ const WITHOUT_SEARCH_PATH: &str = "webhook_watch(\"table\" regclass,resource tex
 
 #[tokio::test]
 async fn pgspot_finds_nothing_in_the_install_script_and_the_upgrade() {
-    let folder = Stage::get().await.extension_folder();
+    let folder = &Stage::get().await.extension;
     let version = env!("CARGO_PKG_VERSION");
     let install = folder.join(format!("pg_webhook--{version}.sql"));
     let [first, upgrade] = ["0.1.0".to_owned(), format!("0.1.0--{version}")]

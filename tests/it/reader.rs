@@ -1,5 +1,6 @@
 //! Which events are read, and when: commits decide, not ids.
 
+use webhook_tests::cluster::{Cluster, Stop};
 use webhook_tests::database::Database;
 use webhook_tests::receiver::Receiver;
 use webhook_tests::relay::Relay;
@@ -125,4 +126,37 @@ async fn many_writers_at_once_lose_and_double_nothing() {
         (ids(&receiver), db.rows("SELECT id FROM webhook.events ORDER BY id").await.concat());
     sent.sort();
     assert_eq!(sent, committed);
+}
+
+#[tokio::test]
+async fn transaction_ids_past_32_bits() {
+    let cluster = Cluster::start(&[]).await;
+    if !cluster.has("pg_resetwal") {
+        return;
+    }
+    let (db, receiver) = (Database::on(&cluster).await, Receiver::start());
+    db.webhook(&receiver.url("/hook"), "").await;
+    let relay = Relay::start(&db.url()).await;
+    let mut expected = vec![db.emit("user.created", "{}").await];
+    receiver.wait_for(1).await;
+    cluster.stop(Stop::Fast).await;
+    let reset =
+        cluster.program("pg_resetwal").args(["--epoch", "5"]).arg(cluster.folder().join("data")).output();
+    assert!(reset.expect("start pg_resetwal").status.success());
+    cluster.resume().await;
+    let (session, slow) = (db.connect().await, db.connect().await);
+    let past = "SELECT pg_current_xact_id()::text::numeric > 2^32";
+    assert_eq!(session.value(past).await, "t", "the fault landed");
+    slow.run("BEGIN").await;
+    let late = slow.value("SELECT webhook_emit('user.created', '{}')").await;
+    for n in 2..=6 {
+        expected.push(session.value("SELECT webhook_emit('user.created', '{}')").await);
+        receiver.wait_for(n).await;
+    }
+    slow.run("COMMIT").await;
+    expected.push(late);
+    receiver.wait_for(7).await;
+    session.until("SELECT backlog FROM webhook_stats()", "0").await;
+    assert_eq!(ids(&receiver), expected);
+    assert!(relay.terminate().await.success());
 }

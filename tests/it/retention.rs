@@ -130,3 +130,37 @@ async fn writers_meet_new_partitions() {
         "SELECT data->>'id', tableoid::regclass::text ~ '_[0-9]{8}$' FROM webhook.events ORDER BY seq";
     assert_eq!(db.rows(places).await.concat().join(" "), "1 t 2 t 3 t");
 }
+
+/// A query that has looked up the partitions before its rows move to a new one must not miss them.
+#[tokio::test]
+async fn who_comes_while_rows_move_finds_them() {
+    let move_and = async |call: &str| {
+        let db = Database::new().await;
+        let event = db.emit("order.paid", "{}").await;
+        let (webhook, _) = db
+            .webhook("https://example.com/", r#"events => '{order.paid}', options => '{"ordered": true}'"#)
+            .await;
+        let put = format!(
+            "INSERT INTO webhook.pending (delivery_id, event_id, webhook_id, reason, due_at) VALUES (webhook._delivery_id('{event}', '{webhook}'), '{event}', '{webhook}', 'due', now())"
+        );
+        if call.contains("_relay_claim") {
+            db.run(&put).await;
+        }
+        let (other, call) = (db.connect().await, call.replace("WH", &webhook).replace("EVT", &event));
+        db.run("BEGIN; SELECT webhook._relay_maintain()").await;
+        assert_eq!(db.value("SELECT count(*) FROM webhook.events_default").await, "0", "they move");
+        let asking = tokio::spawn(async move { other.rows(&call).await.remove(0).remove(0) });
+        let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        db.until(waits, "1").await;
+        db.run("COMMIT").await;
+        asking.await.expect("an answer")
+    };
+    let claim = "SELECT data IS NOT NULL FROM webhook._relay_claim('me', 1, 1000, '{}', 9, 9, 9999) LIMIT 1";
+    assert_eq!(move_and(claim).await, "t", "a delivery without its event would be failed for good");
+    assert_eq!(move_and("SELECT webhook_replay('WH', 'yesterday', status => 'all')").await, "1");
+    let record = "SELECT webhook._relay_record('r', NULL, NULL, NULL, NULL, NULL, ARRAY[webhook._delivery_id('EVT', 'WH')], '{EVT}', '{WH}',
+                         '{k}', '{OUTCOME}', '{1}', '{0}', '{0}', '{0}', '{NULL}', '{NULL}', '{ordered}', '{NULL}', '{NULL}', '{0}')";
+    for outcome in ["spill", "delivered"] {
+        assert_eq!(move_and(&record.replace("OUTCOME", outcome)).await, "", "{outcome}");
+    }
+}

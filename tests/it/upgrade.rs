@@ -107,7 +107,7 @@ fn for_each(roles: &[String], command: &str) -> String {
 /// Stands in for a release to come, whose upgrade script has this text.
 async fn update_to(db: &Session, version: &str, script: &str) {
     let name = format!("pg_webhook--{}--{version}.sql", env!("CARGO_PKG_VERSION"));
-    fs::write(Stage::get().await.extension_folder().join(name), script).expect("write a script");
+    fs::write(Stage::get().await.extension.join(name), script).expect("write a script");
     db.run(&format!("ALTER EXTENSION pg_webhook UPDATE TO '{version}'")).await;
 }
 

@@ -289,6 +289,15 @@ impl Cluster {
         fs::read_to_string(self.log()).unwrap_or_default()
     }
 
+    /// Whether its Postgres came with this program, which must be of the server's major; says so if not.
+    pub fn has(&self, program: &str) -> bool {
+        let has = self.stage.bin.join(program).exists();
+        if !has {
+            println!("NOT CHECKED: there is no {program} of PostgreSQL {}", self.stage.major);
+        }
+        has
+    }
+
     /// A Postgres program of the stage (`psql`, `pg_dump`, …), to be run as the cluster's owner.
     pub fn program(&self, name: &str) -> Command {
         let own = self.stage.bin.join(name);

@@ -18,6 +18,8 @@ pub struct Stage {
     pub major: u32,
     /// Where `postgres`, `initdb` and `psql` are.
     pub bin: PathBuf,
+    /// Where the extension's control file and scripts are.
+    pub extension: PathBuf,
     /// The relay's binary, of the profile that this harness was built in.
     pub relay: PathBuf,
 }
@@ -47,17 +49,6 @@ impl Stage {
         stages[&major].expect("the stage could not be built; the first failure says why")
     }
 
-    /// Where the extension's control file and scripts are.
-    ///
-    /// # Panics
-    /// If `pg_config` does not say.
-    pub fn extension_folder(&self) -> PathBuf {
-        let output =
-            Command::new(self.bin.join("pg_config")).arg("--sharedir").output().expect("run pg_config");
-        let folder = String::from_utf8(output.stdout).expect("a path");
-        PathBuf::from(folder.trim()).join("extension")
-    }
-
     fn build(major: u32) -> Self {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let release = (!cfg!(debug_assertions)).then_some("--release");
@@ -68,8 +59,16 @@ impl Stage {
             copy(tree, &below(&root, tree));
         }
         let home = &trees[0];
-        install(&home.join("bin/pg_config"), &root);
-        Self { major, bin: below(&root, home).join("bin"), relay: artifacts().join("webhook-relay") }
+        let pg_config = home.join("bin/pg_config");
+        install(&pg_config, &root);
+        let output = Command::new(pg_config).arg("--sharedir").output().expect("run pg_config");
+        let share = String::from_utf8(output.stdout).expect("a path");
+        Self {
+            major,
+            bin: below(&root, home).join("bin"),
+            extension: below(&root, Path::new(share.trim())).join("extension"),
+            relay: artifacts().join("webhook-relay"),
+        }
     }
 }
 
