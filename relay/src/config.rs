@@ -271,18 +271,6 @@ impl Keys {
     }
 }
 
-impl NewKey {
-    /// Makes the key and says what to do with it.
-    pub fn make(&self) -> Result<(), ConfigError> {
-        let path = self.secret_key_file.clone();
-        let key = key_file::add_key(&path)
-            .map_err(|source| ConfigError::SecretKeyFile { path: path.clone(), source })?;
-        println!("{}: key {} comes first now; restart the relays with it", path.display(), key.public().id());
-        println!("keep a copy of the file: without it, what is sealed is lost");
-        Ok(())
-    }
-}
-
 impl Targets {
     /// The target policy these flags make.
     #[must_use]

@@ -10,6 +10,7 @@ use std::path::Path;
 use webhook_wire::seal::{PrivateKey, SealError};
 
 use crate::certificates;
+use crate::config::ConfigError;
 
 const HEADER: &str = "# What webhook-relay opens sealed secrets with, the current key first. Keep a copy: without it they are lost.\n";
 
@@ -62,6 +63,14 @@ pub fn read(path: &Path) -> Result<Vec<PrivateKey>, KeyFileError> {
         .map(|(line, number)| PrivateKey::parse(line).map_err(|error| KeyFileError::Line { number, error }))
         .collect::<Result<Vec<_>, _>>()?;
     if keys.is_empty() { Err(KeyFileError::Empty) } else { Ok(keys) }
+}
+
+/// [`add_key`], and says what to do with it.
+pub fn new_key(path: &Path) -> Result<(), ConfigError> {
+    let key = add_key(path).map_err(|source| ConfigError::SecretKeyFile { path: path.to_owned(), source })?;
+    println!("{}: key {} comes first now; restart the relays with it", path.display(), key.public().id());
+    println!("keep a copy of the file: without it, what is sealed is lost");
+    Ok(())
 }
 
 /// Puts a new key before those that the file has; makes the file if there is none.

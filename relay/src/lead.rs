@@ -291,18 +291,16 @@ impl Leader {
         self.tell_locked();
         self.tell(News::Registry(self.registry.clone()))?;
         let resealed = self.reseal(session, plain).await?;
-        let wait = match () {
-            () if resealed => RELOAD_RESEALING,
-            () if !agreed || self.registry.rotates() => RELOAD_ROTATING,
-            () => RELOAD,
-        };
-        if fresh {
-            self.reload = asked + wait;
-            if !resealed {
-                self.tell_unused();
-            }
+        let wait = if resealed {
+            RELOAD_RESEALING
+        } else if !agreed || self.registry.rotates() {
+            RELOAD_ROTATING
         } else {
-            self.reload = self.reload.min(asked + wait);
+            RELOAD
+        };
+        self.reload = if fresh { asked + wait } else { self.reload.min(asked + wait) };
+        if fresh && !resealed {
+            self.tell_unused();
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use webhook_relay::config::{Cli, Command};
 use webhook_relay::error::Error;
-use webhook_relay::{check, listen, log, run};
+use webhook_relay::{check, key_file, listen, log, run};
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -38,7 +38,7 @@ fn start(command: Command) -> Result<(), Error> {
         }
         Command::Listen(config) => runtime.block_on(listen::listen(config)),
         Command::Check(config) => runtime.block_on(check::check(config)),
-        Command::NewKey(config) => config.make().map_err(Error::Config),
+        Command::NewKey(config) => key_file::new_key(&config.secret_key_file).map_err(Error::Config),
     };
     // Requests past the shutdown timeout and name look-ups under way are not waited for.
     runtime.shutdown_background();

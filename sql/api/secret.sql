@@ -17,14 +17,14 @@ CREATE FUNCTION webhook._shown_secret(p_webhook_id text) RETURNS text
            || CASE WHEN webhook._key_of(s.secret) IS NOT NULL AND s.kind NOT LIKE 'whpk%' THEN ' (sealed)' ELSE '' END
     FROM webhook.secrets s WHERE s.webhook_id = p_webhook_id ORDER BY s.created_at DESC LIMIT 1
 $$;
+COMMENT ON FUNCTION webhook._shown_secret(text) IS 'A webhook''s newest secret as it may be shown.';
 
--- Whether requests with these options are signed with a secret.
 CREATE FUNCTION webhook._signs(options jsonb) RETURNS boolean
     LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, webhook, pg_temp AS $$
     SELECT coalesce(options->>'signature', 'sha256') IN ('sha256', 'hex', 'standard')
 $$;
+COMMENT ON FUNCTION webhook._signs(jsonb) IS 'Whether requests with these options are signed with a secret.';
 
--- The key without which a webhook's requests cannot be signed, if no running relay has it.
 CREATE FUNCTION webhook._key_wanted(p_webhook_id text) RETURNS text
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
     SELECT k.key
@@ -34,6 +34,7 @@ CREATE FUNCTION webhook._key_wanted(p_webhook_id text) RETURNS text
       AND NOT EXISTS (SELECT FROM webhook.relays r WHERE k.key = ANY (r.keys) AND r.seen_at > clock_timestamp() - interval '20 seconds')
     ORDER BY s.created_at DESC LIMIT 1
 $$;
+COMMENT ON FUNCTION webhook._key_wanted(text) IS 'The key without which a webhook''s requests cannot be signed, if no running relay has it.';
 
 CREATE FUNCTION webhook_rotate_secret(id text, secret text DEFAULT NULL, grace interval DEFAULT '24 hours')
     RETURNS webhook._webhook

@@ -24,6 +24,7 @@ CREATE FUNCTION webhook._micros(at timestamptz) RETURNS bigint
     LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, webhook, pg_temp AS $$
     SELECT (extract(epoch FROM at) * 1000000)::bigint
 $$;
+COMMENT ON FUNCTION webhook._micros(timestamptz) IS 'Microseconds since 1970.';
 
 -- Names secrets by when they were made: what a call's parameters hold, the server may log.
 CREATE FUNCTION webhook._relay_reseal(p_webhook_ids text[], p_at bigint[], p_former text[], p_sealed text[]) RETURNS bigint
@@ -32,9 +33,10 @@ CREATE FUNCTION webhook._relay_reseal(p_webhook_ids text[], p_at bigint[], p_for
         UPDATE webhook.secrets s SET secret = n.sealed
         FROM unnest(p_webhook_ids, p_at, p_former, p_sealed) n(webhook_id, at, former, sealed)
         WHERE s.webhook_id = n.webhook_id AND webhook._micros(s.created_at) = n.at
-          AND webhook._key_of(s.secret) IS NOT DISTINCT FROM n.former RETURNING s.webhook_id
+          AND webhook._key_of(s.secret) IS NOT DISTINCT FROM n.former
+          AND webhook._key_of(n.sealed) = (SELECT k.id FROM webhook.secret_key k) RETURNING s.webhook_id
     )
     SELECT count(*) FROM changed
 $$;
 COMMENT ON FUNCTION webhook._relay_reseal(text[], bigint[], text[], text[]) IS
-    'Puts sealed secrets in the place of those sealed for a former key, or plain, unless somebody else has. Returns how many.';
+    'Puts sealed secrets in the place of those sealed for a former key, or plain, unless somebody else has or the key is not in use any more. Returns how many.';

@@ -73,8 +73,10 @@ CREATE FUNCTION webhook._new_secret() RETURNS text
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', '_new_secret_wrapper';
 CREATE FUNCTION webhook._kind(secret text) RETURNS text
     LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', '_kind_wrapper';
+COMMENT ON FUNCTION webhook._kind(text) IS 'What may be known of a secret: whsec_, its public key whpk_<base64>, or nothing. 22023 when it is none.';
 CREATE FUNCTION webhook._seal(public_key text, webhook_id text, secret text) RETURNS text
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', '_seal_wrapper';
+COMMENT ON FUNCTION webhook._seal(text, text, text) IS 'whsealed_<key>_<base64>: a secret of that webhook that only the private key opens.';
 CREATE FUNCTION webhook._masked(kind text) RETURNS text
     LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', '_masked_wrapper';
 CREATE FUNCTION webhook._masked_options(options jsonb) RETURNS jsonb

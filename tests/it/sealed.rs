@@ -209,10 +209,10 @@ async fn relays_whose_keys_are_in_another_order_do_not_fight() {
     let new = db.value(in_use).await;
     assert_ne!(old, new);
     // The other one comes back with both keys, the old one first.
-    let text = std::fs::read_to_string(file.as_path()).expect("the keys");
+    let text = std::fs::read_to_string(file.path()).expect("the keys");
     let mut lines: Vec<_> = text.lines().filter(|line| line.starts_with("whsealkey_")).collect();
     lines.reverse();
-    std::fs::write(file.as_path(), lines.join("\n")).expect("write the keys");
+    std::fs::write(file.path(), lines.join("\n")).expect("write the keys");
     assert!(old_first.terminate().await.success());
     let old_first = Relay::start_with(&db.url(), &file.arguments()).await;
     old_first.logs().wait_for("not with the first of --secret-key-file").await;
@@ -236,6 +236,12 @@ async fn a_key_is_replaced_when_nobody_is_sealing_with_it() {
     assert_eq!(db.value(strange).await, "0123456789abcdef", "who has not the key in use does not replace it");
     let back = format!("SELECT webhook._relay_secret_key('i', '{{{old},0123456789abcdef}}', 'whsealpub_')");
     assert_eq!(db.value(&back).await, "0123456789abcdef", "nor does one that was replaced");
+    let reseal = |key: &str| {
+        format!("SELECT webhook._relay_reseal(array_agg(webhook_id), array_agg(webhook._micros(created_at)), array_agg(webhook._key_of(secret)),
+                                              array_agg('whsealed_{key}_'::text)) FROM webhook.secrets")
+    };
+    assert_eq!(db.value(&reseal(&old)).await, "0", "a relay that has not heard of it changes nothing");
+    assert_eq!(db.value(&reseal("0123456789abcdef")).await, "1");
 }
 
 #[tokio::test]
@@ -331,7 +337,7 @@ async fn a_lost_key_is_given_up() {
 #[tokio::test]
 async fn a_key_file_that_others_can_read_is_refused() {
     let (db, file) = (Database::new().await, KeyFile::new().await);
-    std::fs::set_permissions(file.as_path(), std::fs::Permissions::from_mode(0o644)).expect("open it");
+    std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(0o644)).expect("open it");
     let url = db.url();
     for command in ["run", "check"] {
         let arguments = [&[command, "--database-url", &*url], &file.arguments()[..]].concat();

@@ -1,6 +1,6 @@
 //! A key file for `--secret-key-file`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::relay::Relay;
 use crate::run;
@@ -51,10 +51,5 @@ impl KeyFile {
     /// What a relay is started with.
     pub fn arguments(&self) -> [&str; 2] {
         ["--secret-key-file", self.path()]
-    }
-
-    /// Where it lies.
-    pub fn as_path(&self) -> &Path {
-        &self.0
     }
 }
