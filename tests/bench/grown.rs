@@ -49,7 +49,7 @@ pub async fn run(cluster: &Cluster) {
         (Site::new(cluster).await, Site::new(cluster).await, Site::new(cluster).await);
     many.db
         .run(&format!(
-            "SELECT count(webhook_create('http://127.0.0.1:9/' || n, name => 'w' || n, events => ARRAY['other.e' || n]))
+            "SELECT count(webhook_create('http://127.0.0.1:8009/' || n, name => 'w' || n, events => ARRAY['other.e' || n]))
              FROM generate_series(1, {WEBHOOKS}) n"
         ))
         .await;
