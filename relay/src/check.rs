@@ -73,7 +73,7 @@ impl Report {
                 "Change it with webhook_update().",
             );
         }
-        let mut locked = registry.iter().filter_map(|hook| Some((hook.id(), hook.locked.as_ref()?)));
+        let mut locked = registry.locked();
         match locked.next() {
             None => Self::good(&format!("secrets can be read ({sealed} of them sealed)")),
             Some((webhook, why)) => {

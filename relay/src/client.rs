@@ -179,6 +179,9 @@ async fn beginning(mut body: Incoming, until: Instant) -> (Bytes, BodyEnd) {
         if body.is_end_stream() {
             break BodyEnd::Complete;
         }
+        if read >= LONGEST_READ {
+            break BodyEnd::TooLong;
+        }
         match timeout_at(until, body.frame()).await {
             Ok(None) => break BodyEnd::Complete,
             Ok(Some(Ok(frame))) => {
@@ -186,9 +189,6 @@ async fn beginning(mut body: Incoming, until: Instant) -> (Bytes, BodyEnd) {
                 // Copied, because it is kept until recorded, and would keep the connection's whole buffer.
                 start.extend_from_slice(&data[..data.len().min(LONGEST_BODY - start.len())]);
                 read += data.len();
-                if read >= LONGEST_READ && !body.is_end_stream() {
-                    break BodyEnd::TooLong;
-                }
             }
             Ok(Some(Err(_))) | Err(_) => break BodyEnd::Broken,
         }

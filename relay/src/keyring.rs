@@ -93,7 +93,9 @@ impl Keyring {
         let key = in_use.and_then(|id| self.key(id)).cloned();
         let mut resealed = Vec::new();
         for row in rows {
-            for (place, at) in row.secrets.iter_mut().zip(&row.secrets_at) {
+            // The extension of the version before tells no times; it has no key in use either, so nothing is sealed again.
+            let times = row.secrets_at.iter().chain(std::iter::repeat(&0));
+            for (place, at) in row.secrets.iter_mut().zip(times) {
                 let secret = match self.secret(place, &row.id, &mut known) {
                     Ok(secret) => secret,
                     Err(locked) => {

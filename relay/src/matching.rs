@@ -6,6 +6,7 @@ use std::sync::Arc;
 use webhook_wire::id;
 
 use crate::event::Event;
+use crate::keyring::Locked;
 
 mod hook;
 mod index;
@@ -90,6 +91,11 @@ impl Registry {
     /// All webhooks, in no order.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Hook>> {
         self.hooks.values()
+    }
+
+    /// Those for which nothing can be signed, with why.
+    pub fn locked(&self) -> impl Iterator<Item = (&str, &Locked)> {
+        self.iter().filter_map(|hook| Some((hook.id(), hook.locked.as_ref()?)))
     }
 
     /// The event with the webhooks that get it: all that want it, or the one that it is meant for alone.

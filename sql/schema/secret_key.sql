@@ -1,4 +1,4 @@
--- One row, so that who seals holds it still by a lock until the sealed secret is committed (webhook._sealed): when another key has
+-- One row, so that who seals holds it still by a lock until the sealed secret is committed (webhook._keep_secret): when another key has
 -- taken its place, nobody adds secrets under the former one.
 CREATE TABLE webhook.secret_key (
     one        boolean PRIMARY KEY DEFAULT true CHECK (one),

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use webhook_tests::cluster::{Cluster, free_port};
 use webhook_tests::database::Database;
 use webhook_tests::relay::Relay;
-use webhook_tests::until::within;
 
+use crate::all_read;
 use crate::report::{Report, median};
 use crate::sink::Sink;
 use crate::throughput::burst;
@@ -19,6 +19,8 @@ const ROUNDS: usize = 5;
 const EVENTS: usize = 20_000;
 /// So much of the backlog is delivered before it is made history.
 const DELIVERED: usize = 200_000;
+
+const PATIENCE: Duration = Duration::from_secs(900);
 
 /// One database with its relay and its receiver.
 struct Site<'a> {
@@ -77,7 +79,7 @@ async fn grow(site: &mut Site<'_>, report: &mut Report) {
     let dead = format!("http://127.0.0.1:{}/", free_port());
     site.db.webhook(&dead, "events => '{dead.tick}'").await;
     emit(site, "dead.tick", 1).await;
-    read(site).await;
+    all_read(&site.db, PATIENCE).await;
     let pending: f64 = site.db.value("SELECT count(*) FROM webhook.pending").await.parse().expect("a number");
     report.add("pending_millions", pending / MILLION as f64, "million deliveries of a dead webhook pending");
 
@@ -88,7 +90,7 @@ async fn grow(site: &mut Site<'_>, report: &mut Report) {
     site.sink.wait_for(DELIVERED, &site.relay).await;
     site.db.run(&format!("SELECT webhook_delete('{live}')")).await;
     let start = Instant::now();
-    read(site).await;
+    all_read(&site.db, PATIENCE).await;
     let rest = (HISTORY_MILLIONS * MILLION - site.sink.count()) as f64;
     report.add(
         "skipped_per_second",
@@ -111,14 +113,4 @@ async fn emit(site: &Site<'_>, kind: &str, millions: usize) {
             ))
             .await;
     }
-}
-
-async fn read(site: &Site<'_>) {
-    within(Duration::from_secs(900), "the backlog to be read", async || {
-        match site.db.value("SELECT backlog FROM webhook_stats()").await.as_str() {
-            "0" => Ok(()),
-            some => Err(format!("{some} unread")),
-        }
-    })
-    .await;
 }

@@ -6,12 +6,11 @@ use webhook_tests::cluster::{Cluster, free_port};
 use webhook_tests::database::Database;
 use webhook_tests::receiver::Receiver;
 use webhook_tests::relay::Relay;
-use webhook_tests::until::within;
 
 use crate::report::{Report, median, quantile};
 use crate::sink::Sink;
 use crate::throughput::burst;
-use crate::{DATA, latency};
+use crate::{DATA, all_read, latency};
 
 const ROUNDS: usize = 3;
 const EVENTS: usize = 50_000;
@@ -58,13 +57,7 @@ async fn round(cluster: &Cluster, bad: bool) -> (f64, f64) {
             "SELECT count(webhook_emit('bad.tick', {DATA})) FROM generate_series(1, {BACKLOG}) n"
         ))
         .await;
-        within(Duration::from_secs(120), "the backlog to be read", async || {
-            match db.value("SELECT backlog FROM webhook_stats()").await.as_str() {
-                "0" => Ok(()),
-                some => Err(format!("{some} unread")),
-            }
-        })
-        .await;
+        all_read(&db, Duration::from_secs(120)).await;
     }
     db.webhook(&sink.url, "events => '{bench.many}'").await;
     db.webhook(&receiver.url("/timed"), "events => '{bench.tick}'").await;

@@ -20,8 +20,11 @@ mod sink;
 mod throughput;
 mod writes;
 
+use std::time::Duration;
+
 use webhook_tests::cluster::Cluster;
 use webhook_tests::session::Session;
+use webhook_tests::until::within;
 
 const SCENARIOS: [&str; 11] = [
     "throughput",
@@ -68,6 +71,17 @@ async fn main() {
 
 /// A data object of 500 bytes that holds the number `n`, as SQL.
 const DATA: &str = "jsonb_build_object('n', n, 'text', repeat('x', 481 - length(n::text)))";
+
+/// Waits until everything emitted so far is read.
+async fn all_read(db: &Session, patience: Duration) {
+    within(patience, "the backlog to be read", async || {
+        match db.value("SELECT backlog FROM webhook_stats()").await.as_str() {
+            "0" => Ok(()),
+            some => Err(format!("{some} unread")),
+        }
+    })
+    .await;
+}
 
 /// Waits until everything emitted so far is in the log as delivered.
 async fn recorded(db: &Session, count: usize) {

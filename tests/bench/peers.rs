@@ -3,14 +3,13 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use webhook_tests::cluster::Cluster;
 use webhook_tests::database::Database;
 use webhook_tests::process::{Process, Signal};
 use webhook_tests::relay::Relay;
 use webhook_tests::stage::target;
-use webhook_tests::until::within;
 
 use crate::jobs;
 use crate::report::{Report, median};
@@ -70,11 +69,7 @@ async fn smith(cluster: &Cluster, program: &Path) -> f64 {
 }
 
 async fn arrived(sink: &mut Sink, start: Instant) -> f64 {
-    within(Duration::from_secs(120), "all requests to arrive", async || {
-        let arrived = sink.count();
-        if arrived >= EVENTS { Ok(()) } else { Err(arrived.to_string()) }
-    })
-    .await;
+    sink.wait(EVENTS, String::new).await;
     EVENTS as f64 / start.elapsed().as_secs_f64()
 }
 

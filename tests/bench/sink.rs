@@ -57,9 +57,14 @@ impl Sink {
 
     /// Waits until it has received `count` requests, which `relay` sends.
     pub async fn wait_for(&mut self, count: usize, relay: &Relay) {
+        self.wait(count, || relay.logs().text()).await;
+    }
+
+    /// Waits until it has received `count` requests; if they do not come, `words` say more.
+    pub async fn wait(&mut self, count: usize, words: impl Fn() -> String) {
         within(Duration::from_secs(120), "all requests to arrive", async || {
             let arrived = self.count();
-            if arrived >= count { Ok(()) } else { Err(format!("{arrived}\n{}", relay.logs().text())) }
+            if arrived >= count { Ok(()) } else { Err(format!("{arrived}\n{}", words())) }
         })
         .await;
     }

@@ -109,8 +109,7 @@ impl Engine {
             claims.next = claims.next.min(reopens.max(now + Duration::from_millis(10)));
         }
         // Another relay may have the key.
-        let locked =
-            self.registry.iter().filter(|hook| hook.locked.is_some()).map(|hook| hook.id().to_owned());
+        let locked = self.registry.locked().map(|(webhook, _)| webhook.to_owned());
         let wanted = Wanted {
             lease: claims.token(),
             lease_ms: claims.lease.as_millis() as i32,

@@ -38,14 +38,12 @@ impl Leader {
 
     /// Says how many webhooks wait for a key, when that changes.
     pub(super) fn tell_locked(&mut self) {
-        let mut locked = self.registry.iter().filter_map(|hook| Some((hook.id(), hook.locked.as_ref()?)));
-        let first = locked.next();
-        let count = locked.count() + usize::from(first.is_some());
+        let count = self.registry.locked().count();
         self.context.metrics.locked.set(count as u64);
         if count == self.locked {
             return;
         }
-        match first {
+        match self.registry.locked().next() {
             Some((webhook, why)) => {
                 tracing::error!(count, webhook, %why, "deliveries wait: secrets of webhooks cannot be read");
             }

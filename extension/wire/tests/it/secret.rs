@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 use webhook_wire::{
     key::Key,
-    secret::{Secret, SecretError, masked},
+    secret::{Secret, SecretError, kind_of, masked},
     signature::Scheme,
 };
 
@@ -86,6 +86,22 @@ fn what_stands_in_for_a_secret_is_of_its_kind() {
         let variant = |secret: &Secret| secret.standard_key().map(std::mem::discriminant);
         assert_eq!(variant(&stand_in), variant(&secret), "{text}");
         assert_ne!(stand_in.expose(), text);
+    }
+}
+
+#[test]
+fn a_secret_given_for_its_kind_is_not_shown() {
+    for text in [
+        "whsec_YWJjZGU=",
+        "your_webhook_secret",
+        "short",
+        "whsealed_0123456789abcdef_AAAA",
+        "whsk_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE=",
+    ] {
+        let kind = kind_of(text);
+        assert_eq!(kind, Secret::new(text).map_or_else(|_| String::new(), |secret| secret.kind()));
+        assert_eq!(kind_of(&kind), kind, "a kind is its own");
+        assert!(!masked(&kind).contains(text), "{text}");
     }
 }
 
