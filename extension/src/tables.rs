@@ -21,9 +21,11 @@ pub enum Table {
     Committing,
     /// Whether the relay sleeps; docs/wakeup.md.
     Bell,
+    /// Until when the bell counts; docs/wakeup.md.
+    BellUntil,
 }
 
-const COUNT: usize = 4;
+const COUNT: usize = 5;
 
 impl Table {
     const fn name(self) -> &'static CStr {
@@ -32,6 +34,7 @@ impl Table {
             Self::DefaultPartition => c"events_default",
             Self::Committing => c"committing",
             Self::Bell => c"bell",
+            Self::BellUntil => c"bell_until",
         }
     }
 

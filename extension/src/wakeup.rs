@@ -2,13 +2,14 @@
 //!
 //! Before commit, once per transaction that emitted: take a ROW EXCLUSIVE lock on `webhook.committing` (it says "my rows
 //! will be visible soon"), then look at the bell; only if it is 1, a relay sleeps and gets a NOTIFY. The lock is released
-//! after the rows are visible, so a relay that armed the bell too late for us sees the lock and stays drowsy.
+//! after the rows are visible, so a relay that armed the bell too late for us sees the lock and stays drowsy. A sleeping
+//! relay goes on saying so: a bell that was left alone is not rung.
 
 use std::cell::Cell;
 
 use pgrx::{pg_extern, pg_guard, pg_sys};
 
-use crate::tables::Table;
+use crate::{ids, tables::Table};
 
 thread_local! {
     /// This transaction has emitted. Not undone by a rolled-back savepoint: an idle ring costs nothing, a lost one a poll.
@@ -64,20 +65,32 @@ fn hold_marker() {
     let _ = Table::Committing.lock(pg_sys::RowExclusiveLock);
 }
 
-/// Whether the bell is 1, somebody leads and the queue has room.
+/// Whether the bell is 1, its time is not over, somebody leads and the queue has room.
 fn relay_sleeps() -> bool {
-    bell_is_on() && somebody_leads() && queue_usage() < QUEUE_LIMIT
+    last_value(Table::Bell) == Some(1) && bell_counts() && somebody_leads() && queue_usage() < QUEUE_LIMIT
 }
 
-/// Reads the sequence's page, so no snapshot can make it stale.
-fn bell_is_on() -> bool {
-    let Some(bell) = Table::Bell.oid() else { return false };
+/// Whether the relay that switched the bell on said so lately.
+fn bell_counts() -> bool {
+    match last_value(Table::BellUntil) {
+        None | Some(0) => true,
+        Some(until) => {
+            // SAFETY: reads the clock.
+            let now = unsafe { pg_sys::GetCurrentTimestamp() } + ids::POSTGRES_EPOCH_MICROS;
+            now <= until.saturating_mul(1000)
+        }
+    }
+}
+
+/// Reads the sequence's page, so no snapshot can make it stale; none when it does not exist.
+fn last_value(sequence: Table) -> Option<i64> {
+    let oid = sequence.oid()?;
     // SAFETY: a sequence has one page with one tuple, never moved; the page is pinned and share-locked while it is read.
     // Under the lock on `committing` the extension cannot be dropped, so the sequence needs none of its own.
     unsafe {
-        let relation = pg_sys::RelationIdGetRelation(bell);
+        let relation = pg_sys::RelationIdGetRelation(oid);
         if relation.is_null() {
-            return false;
+            return None;
         }
         let buffer = pg_sys::ReadBuffer(relation, 0);
         pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_SHARE as i32);
@@ -92,7 +105,7 @@ fn bell_is_on() -> bool {
         let value = tuple.add(usize::from((*header).t_hoff)).cast::<i64>().read_unaligned();
         pg_sys::UnlockReleaseBuffer(buffer);
         pg_sys::RelationClose(relation);
-        value == 1
+        Some(value)
     }
 }
 

@@ -5,7 +5,8 @@
 //! starts after the ring sees it. Emitters that looked before are found by the scan that follows the switch, or are
 //! still committing then: as long as there are such (drowsy), the reader looks again after 5 to 50 ms.
 //! Ringing costs the emitters a lock at commit, so with many transactions a second the bell goes off and the reader polls,
-//! until there is little to read again.
+//! until there is little to read again. For the same reason the bell counts for a few seconds only, and is switched on anew
+//! by a reader that still sleeps: one that is stopped, or cut off from its server, is not rung for any more.
 
 use std::time::Duration;
 
@@ -25,6 +26,8 @@ const SHORTEST_GAP: Duration = Duration::from_millis(4);
 /// writers, the more they want the processor for themselves.
 const LONGER_PER: usize = 16;
 const MOST_TIMES: u32 = 5;
+/// The bell is switched on anew this often; it counts for twice as long (`webhook._relay_arm`).
+const RENEW: Duration = Duration::from_secs(5);
 const DROWSY_FIRST: Duration = Duration::from_millis(5);
 const DROWSY_LONGEST: Duration = Duration::from_millis(50);
 
@@ -66,7 +69,7 @@ enum Mode {
     /// The bell is off.
     Polling { transactions: usize, since: Instant },
     /// The bell is on.
-    Listening { drowsy: Option<Duration>, transactions: usize, since: Instant },
+    Listening { armed: Instant, drowsy: Option<Duration>, transactions: usize, since: Instant },
 }
 
 /// The reader's wakefulness.
@@ -92,18 +95,24 @@ impl Wakefulness {
         Self { deaf: true, ..Self::new(poll) }
     }
 
-    /// The bell was switched on, or it was asked again who is committing: `committing` tells.
+    /// The bell was switched on at `now`; an emitter that did not see that may be `committing`.
     pub fn armed(&mut self, committing: bool, now: Instant) {
-        self.mode = match self.mode {
-            Mode::Listening { drowsy, transactions, since } => {
-                let next = drowsy.map_or(DROWSY_FIRST, |gap| (gap * 2).min(DROWSY_LONGEST));
-                Mode::Listening { drowsy: committing.then_some(next), transactions, since }
-            }
-            Mode::Polling { .. } | Mode::Unknown => {
-                Mode::Listening { drowsy: committing.then_some(DROWSY_FIRST), transactions: 0, since: now }
-            }
+        let (transactions, since) = match self.mode {
+            Mode::Listening { transactions, since, .. } => (transactions, since),
+            Mode::Polling { .. } | Mode::Unknown => (0, now),
         };
+        let drowsy = committing.then_some(DROWSY_FIRST);
+        self.mode = Mode::Listening { armed: now, drowsy, transactions, since };
         self.rung = true;
+    }
+
+    /// It was asked again whether such an emitter is `committing`.
+    pub fn asked(&mut self, committing: bool) {
+        if let Mode::Listening { drowsy, .. } = &mut self.mode {
+            let next = drowsy.map_or(DROWSY_FIRST, |gap| (gap * 2).min(DROWSY_LONGEST));
+            *drowsy = committing.then_some(next);
+            self.rung = true;
+        }
     }
 
     /// The bell was switched off.
@@ -137,7 +146,7 @@ impl Wakefulness {
                     false => pause(found.transactions),
                 }
             }
-            Mode::Listening { drowsy, transactions, since } => {
+            Mode::Listening { armed, drowsy, transactions, since } => {
                 if found.transactions > 0 {
                     if drowsy.is_none() && !self.rung {
                         // Work without a ring: somebody switched the bell off.
@@ -152,9 +161,11 @@ impl Wakefulness {
                         return Step::Disarm;
                     }
                 }
+                let left = RENEW.saturating_sub(now.saturating_duration_since(*armed));
                 match *drowsy {
+                    _ if left.is_zero() => Step::Arm,
                     Some(gap) => Step::Doze(gap),
-                    None => Step::Sleep(self.poll),
+                    None => Step::Sleep(self.poll.min(left)),
                 }
             }
         }
@@ -242,12 +253,13 @@ mod tests {
         let now = Instant::now();
         let mut wake = polling(now);
         wake.after_read(found(0), now + WINDOW);
+        wake.armed(true, now);
         for gap in [5, 10, 20, 40, 50, 50] {
-            wake.armed(true, now);
             assert_eq!(wake.after_read(found(0), now), Step::Doze(Duration::from_millis(gap)));
             wake.woke(false);
+            wake.asked(true);
         }
-        wake.armed(false, now);
+        wake.asked(false);
         assert_eq!(wake.after_read(found(0), now), Step::Sleep(POLL));
     }
 
@@ -256,7 +268,7 @@ mod tests {
         let mut now = Instant::now();
         let mut wake = asleep(now);
         now += WINDOW * 2;
-        for _ in 0..100 {
+        for _ in 0..50 {
             now += Duration::from_millis(50);
             wake.woke(true);
             assert_eq!(wake.after_read(found(3), now), Step::Sleep(POLL));
@@ -302,5 +314,30 @@ mod tests {
         assert_eq!(wake.after_read(found(1), now), Step::Arm);
         wake.armed(false, now);
         assert_eq!(wake.after_read(found(0), now), Step::Sleep(POLL));
+    }
+
+    #[test]
+    fn asleep_it_goes_on_saying_so() {
+        let start = Instant::now();
+        let mut wake = Wakefulness::new(Duration::from_secs(3));
+        wake.after_read(found(0), start);
+        wake.disarmed(start);
+        let mut now = start + WINDOW;
+        assert_eq!(wake.after_read(found(0), now), Step::Arm);
+        for _ in 0..3 {
+            wake.armed(false, now);
+            assert_eq!(wake.after_read(found(0), now), Step::Sleep(Duration::from_secs(3)));
+            now += Duration::from_secs(3);
+            wake.woke(false);
+            let rest = Duration::from_secs(2);
+            assert_eq!(
+                wake.after_read(found(0), now),
+                Step::Sleep(rest),
+                "no longer than the bell may be left"
+            );
+            now += rest;
+            wake.woke(true);
+            assert_eq!(wake.after_read(found(1), now), Step::Arm);
+        }
     }
 }

@@ -12,6 +12,7 @@ $$;
 CREATE FUNCTION webhook._relay_arm() RETURNS boolean
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
 BEGIN
+    PERFORM setval('webhook.bell_until', (extract(epoch FROM clock_timestamp() + interval '10 seconds') * 1000)::bigint);
     PERFORM setval('webhook.bell', 1);
     RETURN webhook._relay_committing();
 END $$;

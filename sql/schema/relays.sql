@@ -34,6 +34,7 @@ COMMENT ON COLUMN webhook.relays.leads_until IS 'Set while it leads by a lease, 
 
 -- The doorbell (extension/src/wakeup.rs has the protocol). Unlogged and non-transactional: reading it costs no snapshot, ringing no WAL.
 CREATE UNLOGGED SEQUENCE webhook.bell MINVALUE 0 START 0 CACHE 1;
+\i schema/bell_until.sql
 CREATE TABLE webhook.committing ();
 COMMENT ON SEQUENCE webhook.bell IS '1 while a relay sleeps and wants a NOTIFY; 0 while one is awake.';
 COMMENT ON TABLE webhook.committing IS 'Empty. Emitters hold a ROW EXCLUSIVE lock on it from before they look at the bell until their commit is visible.';

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use webhook_tests::database::Database;
+use webhook_tests::process::Signal;
 use webhook_tests::receiver::Receiver;
 use webhook_tests::relay::Relay;
 use webhook_tests::session::Session;
@@ -57,6 +58,41 @@ async fn a_commit_rings_only_while_the_bell_is_on_and_somebody_leads() {
             "bell {bell}, somebody leads: {leads}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_bell_that_is_not_switched_on_anew_is_not_rung() {
+    let db = Database::new().await;
+    let mut notified = Session::listen(&db.url(), &["webhook", "marker"]).await;
+    let relay = db.connect().await;
+    relay.run("SELECT setval('webhook.bell', 1), pg_advisory_lock(webhook._lock())").await;
+    for (until, rings) in [("0", 1), ("1", 0), ("extract(epoch FROM now() + interval '1 minute') * 1000", 1)]
+    {
+        db.run(&format!("SELECT setval('webhook.bell_until', ({until})::bigint)")).await;
+        db.emit("user.created", "{}").await;
+        assert_eq!(notified.heard_before(&db, "marker").await.len(), rings, "until {until}");
+    }
+}
+
+#[tokio::test]
+async fn a_relay_stopped_in_its_sleep_is_rung_for_no_longer() {
+    let (db, receiver) = (Database::new().await, Receiver::start());
+    let relay = Relay::start(&db.url()).await;
+    db.webhook(&receiver.url("/hook"), "").await;
+    db.until("SELECT last_value FROM webhook.bell", "1").await;
+    let until = db.value("SELECT last_value FROM webhook.bell_until").await;
+    db.until(&format!("SELECT last_value > {until} FROM webhook.bell_until"), "t").await;
+    relay.signal(Signal::STOP);
+    // As if the ten seconds were over.
+    db.run("SELECT setval('webhook.bell_until', 1)").await;
+    assert_eq!(db.value("SELECT last_value FROM webhook.bell").await, "1");
+    let mut notified = Session::listen(&db.url(), &["webhook", "marker"]).await;
+    db.emit("user.created", "{}").await;
+    assert!(notified.heard_before(&db, "marker").await.is_empty());
+    relay.signal(Signal::CONT);
+    receiver.wait_for(1).await;
+    db.until("SELECT last_value > extract(epoch FROM clock_timestamp()) * 1000 FROM webhook.bell_until", "t")
+        .await;
 }
 
 #[tokio::test]

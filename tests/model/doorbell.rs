@@ -1,7 +1,8 @@
 //! The doorbell: emitters ring only while the bell is on, and the reader sleeps without missing a commit.
 //!
 //! An emitter commits in the order of extension/src/wakeup.rs and PostgreSQL's `CommitTransaction`, the reader goes to sleep in
-//! that of relay/src/wake.rs and lead/term.rs. A leader may die asleep, which leaves the bell on.
+//! that of relay/src/wake.rs and lead/term.rs. A leader may die asleep, which leaves the bell on, or be held up in its sleep
+//! until the bell counts no more.
 
 use crate::search::{State, search};
 
@@ -25,6 +26,8 @@ enum Without {
     KeepingRings,
     /// A new leader switches the bell on though it is on already: emitters did not ring while nobody led.
     ArmingAnew,
+    /// A reader that was held up so long that the bell counts no more switches it on again before it reads.
+    Renewing,
 }
 
 /// Where an emitter is in its commit.
@@ -62,6 +65,8 @@ enum Reader {
     Drowsy,
     /// Sleeps until it is rung for, or for a poll interval.
     Asleep,
+    /// It should have woken long ago.
+    HeldUp,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -75,6 +80,8 @@ struct Doorbell {
     reader: Reader,
     /// How often the leader may still die.
     deaths: u8,
+    /// How often it may still be stopped in its sleep.
+    stops: u8,
 }
 
 impl Doorbell {
@@ -87,6 +94,7 @@ impl Doorbell {
             rung: false,
             reader: Reader::Awake,
             deaths: 1,
+            stops: 1,
         }
     }
 
@@ -204,6 +212,16 @@ impl Doorbell {
                 (next.rung, next.reader) = (false, Reader::Armed);
                 "the reader wakes after a moment"
             }
+            Reader::HeldUp => {
+                next.rung = false;
+                if self.without == Without::Renewing {
+                    next.look();
+                    next.reader = Reader::Asleep;
+                } else {
+                    (next.bell, next.reader) = (true, Reader::Armed);
+                }
+                "the reader goes on, and switches the bell on again"
+            }
             Reader::Asleep if self.rung => {
                 next.rung = false;
                 next.reader = Reader::Asleep;
@@ -230,6 +248,10 @@ impl State for Doorbell {
         if self.deaths > 0 && self.reader != Reader::Dead {
             let next = Self { reader: Reader::Dead, rung: false, deaths: self.deaths - 1, ..self.clone() };
             steps.push(("fault: the leader dies".into(), next));
+        }
+        if self.stops > 0 && self.reader == Reader::Asleep {
+            let next = Self { reader: Reader::HeldUp, bell: false, stops: self.stops - 1, ..self.clone() };
+            steps.push(("fault: the reader is held up until the bell counts no more".into(), next));
         }
         steps
     }
@@ -261,6 +283,7 @@ fn each_rule_is_needed() {
         Without::MarkerUntilVisible,
         Without::KeepingRings,
         Without::ArmingAnew,
+        Without::Renewing,
     ] {
         assert!(search(Doorbell::new(without)).is_err(), "nothing goes wrong without {without:?}");
     }

@@ -120,7 +120,10 @@ impl Leader {
                 // Awake, only what is no event rings.
                 return Ok(timeout(Duration::ZERO, session.rings().notified()).await.is_ok());
             }
-            Step::Arm => wake.armed(session.arm().await?, Instant::now()),
+            Step::Arm => {
+                let now = Instant::now();
+                wake.armed(session.arm().await?, now);
+            }
             Step::Sleep(time) | Step::Doze(time) => {
                 if session.is_closed() {
                     return Err(StoreError::Lost("the server closed the connection".to_owned()).into());
@@ -133,7 +136,7 @@ impl Leader {
                 };
                 wake.woke(rung);
                 if matches!(step, Step::Doze(_)) {
-                    wake.armed(session.committing().await?, Instant::now());
+                    wake.asked(session.committing().await?);
                 }
                 return Ok(rung);
             }
