@@ -17,7 +17,7 @@ use webhook_wire::options::StoreResponse;
 use webhook_wire::retry_after;
 use webhook_wire::target::Policy;
 
-use crate::outcome::{Answer, Exchange, Failure};
+use crate::outcome::{Answer, BodyEnd, Exchange, Failure};
 use crate::request::Signed;
 
 mod connect;
@@ -103,7 +103,7 @@ impl Client {
             retry_after: retry_after(&head.headers),
             headers: (store != StoreResponse::None).then(|| as_json(&head.headers)),
             body: (store == StoreResponse::Body && !body.is_empty()).then_some(body),
-            too_long: end == BodyEnd::TooLong,
+            end,
         })
     }
 
@@ -158,17 +158,6 @@ fn address(request: &mut Request<Full<Bytes>>, client_cert: Option<String>) -> R
     request.headers_mut().insert(HOST, host);
     *request.uri_mut() = Uri::from(parts.path_and_query.unwrap_or_else(|| PathAndQuery::from_static("/")));
     Ok(Origin { secure: parts.scheme.is_none_or(|scheme| scheme.as_str() != "http"), authority, client_cert })
-}
-
-/// How the reading of a body ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum BodyEnd {
-    /// There is no more.
-    Complete,
-    /// It failed, or took too long.
-    Broken,
-    /// There is more than we want to read.
-    TooLong,
 }
 
 /// The first bytes of the body, as far as they come in time.

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::delivery::{Claim, Delivery};
 use crate::matching::Hook;
-use crate::outcome::Exchange;
+use crate::outcome::{BodyEnd, Exchange};
 
 mod breaker;
 mod bucket;
@@ -22,8 +22,11 @@ const FIRST_WINDOW: u32 = 8;
 /// Without `Retry-After`, an overloaded receiver rests so long, doubling up to the longest.
 const FIRST_REST: Duration = Duration::from_millis(250);
 const LONGEST_REST: Duration = Duration::from_secs(30);
-/// A receiver whose answers are too long to be read costs a connection each time, and rests so long, that others need not wait.
-const LONG_ANSWER_REST: Duration = Duration::from_millis(50);
+/// An answer that is too long to be read, or does not end in time, costs a connection, and the reading. For others not to
+/// wait for that, such a receiver gets some thirty requests a second: rests after each of the long ones …
+const LONG_ANSWER_REST: Duration = Duration::from_millis(250);
+/// … and has no more than this in flight of those that are read for a second.
+const UNENDED_WINDOW: u32 = 32;
 /// A pause up to this long is waited out in memory.
 const SHORT_PAUSE: Duration = Duration::from_secs(1);
 /// A receiver slower than this is kept apart from the quick ones.
@@ -260,9 +263,11 @@ impl Lane {
         match exchange {
             Ok(answer) if (200..300).contains(&answer.status) => {
                 self.strikes = 0;
-                (self.window, self.rest) = match answer.too_long {
-                    true => (FIRST_WINDOW.min(self.window), Some(now + LONG_ANSWER_REST)),
-                    false => ((self.window + 1).min(self.ceiling(cap)), None),
+                let wider = (self.window + 1).min(self.ceiling(cap));
+                (self.window, self.rest) = match answer.end {
+                    BodyEnd::Complete => (wider, None),
+                    BodyEnd::Broken => (wider.min(UNENDED_WINDOW), None),
+                    BodyEnd::TooLong => (self.window.min(FIRST_WINDOW), Some(now + LONG_ANSWER_REST)),
                 };
                 self.breaker.succeed()
             }

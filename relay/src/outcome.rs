@@ -19,8 +19,20 @@ pub struct Answer {
     pub headers: Option<String>,
     /// The first bytes of the body, if they are to be stored.
     pub body: Option<Bytes>,
-    /// The body went on and on, which cost the connection.
-    pub too_long: bool,
+    /// How the reading of its body ended.
+    pub end: BodyEnd,
+}
+
+/// How the reading of an answer's body ended. Whatever is not complete has cost the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum BodyEnd {
+    /// There is no more.
+    #[default]
+    Complete,
+    /// It failed, or took too long.
+    Broken,
+    /// There is more than we want to read.
+    TooLong,
 }
 
 /// Why there was no usable answer.

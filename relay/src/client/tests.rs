@@ -190,7 +190,7 @@ async fn a_long_body_is_cut_and_its_connection_closed() {
     for expected in 1..=2 {
         let answer = exchange(&client, &url).await.unwrap();
         assert_eq!(answer.body.unwrap().len(), LONGEST_BODY);
-        assert!(answer.too_long);
+        assert_eq!(answer.end, BodyEnd::TooLong);
         assert_eq!(connections.load(Ordering::SeqCst), expected);
     }
 }
@@ -202,7 +202,7 @@ async fn a_page_for_an_answer_is_read_to_its_end_and_its_connection_kept() {
     let client = client(&["127.0.0.1"]);
     for _ in 0..2 {
         let answer = exchange(&client, &url).await.unwrap();
-        assert_eq!((answer.body.unwrap().len(), answer.too_long), (LONGEST_BODY, false));
+        assert_eq!((answer.body.unwrap().len(), answer.end), (LONGEST_BODY, BodyEnd::Complete));
     }
     assert_eq!(connections.load(Ordering::SeqCst), 1);
 }
@@ -212,6 +212,7 @@ async fn the_status_counts_when_the_body_does_not_come() {
     let (url, _) = answering("HTTP/1.1 201 Created\r\ncontent-length: 5\r\n\r\nab").await;
     let answer = exchange(&client(&["127.0.0.1"]), &url).await.unwrap();
     assert_eq!((answer.status, answer.body.as_deref()), (201, Some(&b"ab"[..])));
+    assert_eq!(answer.end, BodyEnd::Broken);
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::outcome::Answer;
+use crate::outcome::{Answer, BodyEnd};
 use crate::testing::{event, fresh, hook, hooks, leased, no_answer, plain, row, status};
 
 const LONG: Duration = Duration::from_secs(60);
@@ -178,7 +178,7 @@ fn an_endless_answer_is_a_success_after_which_the_webhook_rests() {
     for n in 0..100 {
         post.offer(fresh(&hooks[0], n), now);
     }
-    let endless = Ok(Answer { status: 200, too_long: true, ..Answer::default() });
+    let endless = Ok(Answer { status: 200, end: BodyEnd::TooLong, ..Answer::default() });
     for _ in 0..10 {
         let launched = launches(&mut post, now);
         assert!((1..=8).contains(&launched.len()), "{}", launched.len());
@@ -188,6 +188,26 @@ fn an_endless_answer_is_a_success_after_which_the_webhook_rests() {
         }
         assert!(post.next(now).is_none());
         now = post.wake_at().unwrap();
+    }
+}
+
+#[test]
+fn answers_without_end_are_a_success_of_which_few_are_in_flight() {
+    let now = Instant::now();
+    for (end, fewest, most) in [(BodyEnd::Complete, 33, 256), (BodyEnd::Broken, 32, 32)] {
+        let (_, hooks) = hooks("https://example.com/", &[plain()]);
+        let mut post = Post::new(256);
+        for n in 0..1000 {
+            post.offer(fresh(&hooks[0], n), now);
+        }
+        let answer = Ok(Answer { status: 200, end, ..Answer::default() });
+        for _ in 0..3 {
+            for launch in launches(&mut post, now) {
+                assert_eq!(post.land(launch.flight, &answer, now, 0.5).unwrap().verdict, Verdict::Delivered);
+            }
+        }
+        let in_flight = launches(&mut post, now).len();
+        assert!((fewest..=most).contains(&in_flight), "{end:?}: {in_flight}");
     }
 }
 
