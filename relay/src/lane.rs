@@ -63,8 +63,11 @@ pub struct Lane {
     strikes: u32,
     latency: Option<Duration>,
     progress: Instant,
-    /// Set while the dispatcher has it in one of its rings or among its sleepers.
+    host: Arc<str>,
+    /// Set while the dispatcher has it in one of its rings, among its sleepers or parked.
     pub listed: bool,
+    /// Set while it waits for its host to have room.
+    pub parked: bool,
 }
 
 impl Lane {
@@ -74,6 +77,7 @@ impl Lane {
         let bucket = hook.options().rate_limit.map(|rate| Bucket::new(rate / f64::from(relays), now));
         Self {
             relays,
+            host: host_of(&hook),
             hook,
             fresh: VecDeque::new(),
             leased: VecDeque::new(),
@@ -88,6 +92,7 @@ impl Lane {
             latency: None,
             progress: now,
             listed: false,
+            parked: false,
         }
     }
 
@@ -97,11 +102,18 @@ impl Lane {
         &self.hook
     }
 
+    /// Host and port that it leads to.
+    #[must_use]
+    pub fn host(&self) -> &Arc<str> {
+        &self.host
+    }
+
     /// Takes a changed configuration; a new URL starts with a clean record.
     pub fn configure(&mut self, hook: Arc<Hook>, now: Instant) {
         if hook.endpoint.url.as_str() != self.hook.endpoint.url.as_str() {
             self.breaker = Breaker::default();
             (self.rest, self.strikes, self.latency, self.window) = (None, 0, None, FIRST_WINDOW);
+            self.host = host_of(&hook);
         }
         self.hook = hook;
         self.share(self.relays, now);
@@ -150,6 +162,12 @@ impl Lane {
         self.breaker.failures() > 0 || self.latency.map_or(self.in_flight > 0, |latency| latency > SLOW)
     }
 
+    /// True for these and for receivers of which nothing is known: those of one host may not take every slot.
+    #[must_use]
+    pub fn is_doubtful(&self) -> bool {
+        self.latency.is_none() || self.is_sick()
+    }
+
     /// May it send now? `cap` bounds what is in flight if the webhook sets no limit of its own.
     pub fn gate(&mut self, now: Instant, cap: u32) -> Gate {
         if let Some(probe_at) = self.breaker.probe_at() {
@@ -179,7 +197,8 @@ impl Lane {
     }
 
     /// What may ever be in flight: our part of the webhook's own limit, or `cap`.
-    fn ceiling(&self, cap: u32) -> u32 {
+    #[must_use]
+    pub fn ceiling(&self, cap: u32) -> u32 {
         self.hook.options().max_in_flight.map_or(cap, |limit| limit / self.relays).max(1)
     }
 
@@ -299,4 +318,9 @@ impl Lane {
         let by_rate = self.hook.options().rate_limit.map_or(0.0, |rate| queued / rate);
         Duration::try_from_secs_f64(by_latency.max(by_rate)).unwrap_or(Duration::MAX)
     }
+}
+
+fn host_of(hook: &Hook) -> Arc<str> {
+    let url = &hook.endpoint.url;
+    format!("{}:{}", url.host(), url.port()).into()
 }

@@ -13,7 +13,10 @@ use crate::lane::{Change, Gate, Lane};
 use crate::matching::Hook;
 use crate::outcome::{Course, Exchange, Verdict, judge};
 
+mod hosts;
 mod upkeep;
+
+use hosts::Hosts;
 
 /// Why a delivery is not sent now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +52,8 @@ pub struct Flight {
     /// Since when.
     pub started: Instant,
     hook: Arc<Hook>,
+    /// Where to, if it was not known to be well.
+    doubtful: Option<Arc<str>>,
     probe: bool,
 }
 
@@ -85,6 +90,7 @@ pub struct Post {
     sick_turn: bool,
     sleepers: BinaryHeap<Reverse<(Instant, u32)>>,
     flights: Slab<Flight>,
+    hosts: Hosts,
     max_in_flight: u32,
     relays: u32,
     queued: usize,
@@ -103,6 +109,7 @@ impl Post {
             sick_turn: false,
             sleepers: BinaryHeap::new(),
             flights: Slab::new(),
+            hosts: Hosts::default(),
             max_in_flight: max_in_flight.max(1),
             relays: 1,
             queued: 0,
@@ -237,8 +244,36 @@ impl Post {
         }
     }
 
-    /// Starts the lane's next delivery, if it may, and lists the lane again where it belongs.
+    /// Starts the lane's next delivery, if it and its host may, and lists the lane again where it belongs.
     fn launch(&mut self, slot: u32, now: Instant) -> Option<Launch> {
+        let cap = self.lane_cap();
+        let lane = self.lanes.get_mut(slot as usize)?.as_mut()?;
+        let host = lane.host().clone();
+        if lane.is_doubtful() && self.hosts.is_full(&host, lane.ceiling(cap).max(cap)) {
+            lane.parked = true;
+            self.hosts.park(&host, slot);
+            return None;
+        }
+        let launch = self.launch_lane(slot, now);
+        self.unpark(&host);
+        launch
+    }
+
+    /// One lane that waited for the host is listed again. Whether it sends or not, the next one's turn comes with it.
+    fn unpark(&mut self, host: &Arc<str>) {
+        while let Some(slot) = self.hosts.unpark(host, self.lane_cap()) {
+            let Some(Some(lane)) = self.lanes.get_mut(slot as usize) else { continue };
+            if std::mem::take(&mut lane.parked) {
+                lane.listed = false;
+                self.list(slot);
+                if self.lanes[slot as usize].as_ref().is_some_and(|lane| lane.listed) {
+                    return;
+                }
+            }
+        }
+    }
+
+    fn launch_lane(&mut self, slot: u32, now: Instant) -> Option<Launch> {
         let cap = self.lane_cap();
         let lane = self.lanes.get_mut(slot as usize)?.as_mut()?;
         lane.listed = false;
@@ -258,6 +293,7 @@ impl Post {
             }
             Gate::Open => {}
         }
+        let doubtful = lane.is_doubtful().then(|| lane.host().clone());
         let (delivery, probe) = lane.take(now)?;
         // As last configured, unless the request has an endpoint of its own.
         let hook = if delivery.hook.one_off { delivery.hook.clone() } else { lane.hook().clone() };
@@ -266,11 +302,15 @@ impl Post {
         self.list(slot);
         let claim = delivery.claim;
         let delivery = Arc::new(delivery);
+        if let Some(host) = &doubtful {
+            self.hosts.depart(host);
+        }
         let flight = self.flights.insert(Flight {
             delivery: delivery.clone(),
             claim,
             started: now,
             hook: hook.clone(),
+            doubtful,
             probe,
         });
         Some(Launch { flight, delivery, hook })
@@ -279,6 +319,9 @@ impl Post {
     /// A request ended. `chance` in `0.0..1.0` spreads its retry.
     pub fn land(&mut self, flight: usize, exchange: &Exchange, now: Instant, chance: f64) -> Option<Landing> {
         let flight = self.flights.try_remove(flight)?;
+        if let Some(host) = &flight.doubtful {
+            self.hosts.land(host);
+        }
         let cap = self.lane_cap();
         let slot = flight.hook.slot;
         let lane = self.lane(&flight.hook, now);
@@ -300,6 +343,9 @@ impl Post {
             self.refuse(gone, Refusal::Later(until - now));
         }
         self.list(slot);
+        if let Some(host) = &flight.doubtful {
+            self.unpark(host);
+        }
         Some(Landing { verdict, change, counts: probe.is_none(), flight })
     }
 

@@ -9,19 +9,20 @@ use webhook_tests::relay::Relay;
 use crate::report::{Report, median};
 use crate::sink::Sink;
 use crate::throughput::burst;
-use crate::{ceiling, recorded};
+use crate::{DATA, ceiling, recorded};
 
 const ROUNDS: usize = 5;
 const EVENTS: usize = 1000;
 const WEBHOOKS: usize = 100;
 const MANY_WEBHOOKS: usize = 10_000;
 const FAR_EVENTS: usize = 30_000;
+const FAR_WEBHOOKS: usize = 1000;
 
 /// Runs the scenario.
 pub async fn run(cluster: &Cluster) {
     let mut report = Report::new(
         "fanout",
-        "1,000 events for 100 webhooks; one event for 10,000; 30,000 events for one that answers after 100 ms",
+        "1,000 events for 100 webhooks; one event for 10,000; 30,000 for one that answers after 100 ms, and 30 for each of a thousand such",
     );
     let (mut bare, mut rates) = (Vec::new(), Vec::new());
     let (mut sink, db) = (Sink::start(), Database::on(cluster).await);
@@ -53,7 +54,38 @@ pub async fn run(cluster: &Cluster) {
     db.webhook(&format!("{}far", sink.url), r#"options => '{"max_in_flight": 512}'"#).await;
     let rate = burst(&db, &mut sink, &relay, "bench.far", (FAR_EVENTS, 1)).await;
     report.add("far_per_second", rate, "arrivals a second, 100 ms away, 512 in flight (4,500 wanted)");
+    far_apart(cluster, &mut report).await;
     report.write();
+}
+
+/// A thousand far webhooks at once: what each has got when half of all has been recorded.
+async fn far_apart(cluster: &Cluster, report: &mut Report) {
+    let (mut sink, db) = (Sink::start(), Database::on(cluster).await);
+    let relay = Relay::start_with(&db.url(), &["--max-in-flight", "1024"]).await;
+    webhooks(&db, &format!("{}far", sink.url), "bench.far", FAR_WEBHOOKS).await;
+    let each = FAR_EVENTS / FAR_WEBHOOKS;
+    let start = Instant::now();
+    db.run(&format!("SELECT count(webhook_emit('bench.far', {DATA})) FROM generate_series(1, {each}) n"))
+        .await;
+    let half = format!("SELECT count(*) >= {} FROM webhook.attempts", FAR_EVENTS / 2);
+    db.until(&half, "t").await;
+    let shares = db
+        .value("SELECT concat_ws(' ', min(n), avg(n), max(n)) FROM (SELECT count(a.webhook_id) AS n FROM webhook.webhooks w LEFT JOIN webhook.attempts a ON a.webhook_id = w.id GROUP BY w.id) s")
+        .await;
+    let shares: Vec<f64> = shares.split(' ').map(|share| share.parse().expect("a number")).collect();
+    sink.wait_for(FAR_EVENTS, &relay).await;
+    let rate = FAR_EVENTS as f64 / start.elapsed().as_secs_f64();
+    report.add(
+        "far_thousand_per_second",
+        rate,
+        "arrivals a second of a thousand such webhooks, 1,024 in flight",
+    );
+    report.add(
+        "far_thousand_least",
+        shares[0] / shares[1],
+        "of the mean has the one that has got least, at half",
+    );
+    report.add("far_thousand_most", shares[2] / shares[1], "of the mean has the one that has got most");
 }
 
 async fn webhooks(db: &Database<'_>, url: &str, kind: &str, count: usize) {

@@ -1,4 +1,4 @@
-//! From commit to arrival, at a rate at which the relay sleeps between events.
+//! From commit to arrival, at a rate at which the relay sleeps between events, and at half of what it can do.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -10,9 +10,15 @@ use webhook_tests::receiver::{Receiver, Request};
 use webhook_tests::relay::Relay;
 
 use crate::report::{Report, quantile};
+use crate::sink::Sink;
+use crate::throughput::burst;
 use crate::{cpu, recorded};
 
 const EVENTS: usize = 600;
+/// To find out what it can do.
+const BURST: usize = 50_000;
+const LOADED: Duration = Duration::from_secs(10);
+const LOADED_STEP: Duration = Duration::from_millis(20);
 
 /// Runs the scenario.
 pub async fn run(cluster: &Cluster) {
@@ -41,7 +47,41 @@ pub async fn run(cluster: &Cluster) {
         (cpu::family(cluster.pid()) - before.1) / thousands,
         "s of Postgres, the emitting session too",
     );
+    drop(relay);
+    loaded(cluster, &mut report).await;
     report.write();
+}
+
+/// Half as many events a second as it delivers at most, in a transaction each 20 ms; by the database's clock.
+async fn loaded(cluster: &Cluster, report: &mut Report) {
+    let (mut sink, db) = (Sink::start(), Database::on(cluster).await);
+    let relay = Relay::start(&db.url()).await;
+    db.webhook(&sink.url, "").await;
+    let most = burst(&db, &mut sink, &relay, "bench.burst", (BURST, 1)).await;
+    recorded(&db, BURST).await;
+    let each = (most / 2.0 * LOADED_STEP.as_secs_f64()) as usize;
+    let emit = format!(
+        "SELECT count(webhook_emit('bench.tick', {})) FROM generate_series(1, {each}) n",
+        crate::DATA
+    );
+    let mut tick = interval(LOADED_STEP);
+    let (start, mut emitted) = (Instant::now(), 0);
+    while start.elapsed() < LOADED {
+        tick.tick().await;
+        db.run(&emit).await;
+        emitted += each;
+    }
+    report.add("loaded_per_second", emitted as f64 / start.elapsed().as_secs_f64(), "events a second");
+    report.add("loaded_to_most", emitted as f64 / start.elapsed().as_secs_f64() / most, "of what it can do");
+    recorded(&db, BURST + emitted).await;
+    for (name, part, words) in [("p50", 0.5, "ms"), ("p99", 0.99, "ms (100 wanted at most)")] {
+        let sql = format!(
+            "SELECT percentile_cont({part}) WITHIN GROUP (ORDER BY extract(epoch FROM a.at - e.created_at) * 1000 + a.response_time_ms) \
+             FROM webhook.events e JOIN webhook.attempts a ON a.event_id = e.id WHERE e.type = 'bench.tick'"
+        );
+        let value = db.value(&sql).await.parse().expect("milliseconds");
+        report.add(&format!("loaded_{name}_ms"), value, &format!("from emission to answer, {words}"));
+    }
 }
 
 /// Emits `events` events, one at a time within five steps; returns how long each took from sending COMMIT to arriving, and

@@ -24,6 +24,28 @@ async fn a_hanging_endpoint_holds_back_nobody_else() {
 }
 
 #[tokio::test]
+async fn a_thousand_webhooks_of_a_host_that_hangs_hold_back_no_newcomer() {
+    let (db, hanging, receiver) = (Database::new().await, Receiver::start(), Receiver::start());
+    let _relay = Relay::start_with(&db.url(), &["--max-in-flight", "64"]).await;
+    let gate = Gate::closed();
+    hanging.answer("/", [Reply::status(200).held(&gate)]);
+    let url = hanging.url("/");
+    db.run(&format!(
+        "SELECT count(webhook_create('{url}', name => 'hook ' || n, events => '{{old.*}}')) FROM generate_series(1, 1000) n"
+    ))
+    .await;
+    db.webhook(&receiver.url("/new"), "events => '{new.*}'").await;
+    db.emit("old.created", "{}").await;
+    hanging.wait_for(32).await;
+    db.emit("new.created", "{}").await;
+    receiver.wait_for(1).await;
+    assert_eq!(hanging.count(), 32, "half of the slots");
+    assert_eq!(db.value("SELECT count(*) FROM webhook.attempts WHERE response_code IS NULL").await, "0");
+    gate.open();
+    hanging.wait_for(1000).await;
+}
+
+#[tokio::test]
 async fn ten_failures_in_a_row_make_the_rest_wait() {
     let (db, receiver) = (Database::new().await, Receiver::start());
     let _relay = Relay::start(&db.url()).await;

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::matching::Registry;
 use crate::outcome::{Answer, BodyEnd};
 use crate::testing::{event, fresh, hook, hooks, leased, no_answer, plain, row, status};
 
@@ -12,6 +13,15 @@ const LONG: Duration = Duration::from_secs(60);
 /// Starts all that may start now.
 fn launches(post: &mut Post, now: Instant) -> Vec<Launch> {
     std::iter::from_fn(|| post.next(now)).collect()
+}
+
+/// A webhook for each of these URLs.
+fn leading_to(urls: impl Iterator<Item = String>) -> Vec<Arc<Hook>> {
+    let rows: Vec<_> = urls.zip(1..).map(|(url, n)| row(n, &url, &plain())).collect();
+    let ids: Vec<_> = rows.iter().map(|row| row.id.clone()).collect();
+    let mut registry = Registry::default();
+    registry.apply(rows, true);
+    ids.iter().map(|id| registry.get(id).unwrap().clone()).collect()
 }
 
 fn fail_ten(post: &mut Post, hook: &Arc<Hook>, now: Instant) -> Landing {
@@ -67,7 +77,7 @@ fn one_webhook_never_takes_every_slot() {
 
 #[test]
 fn receivers_that_fail_leave_a_quarter_of_the_slots() {
-    let (_, hooks) = hooks("https://example.com/", &vec![plain(); 41]);
+    let hooks = leading_to((0..41).map(|n| format!("https://host{n}.example/")));
     let (well, sick) = hooks.split_first().unwrap();
     let now = Instant::now();
     let mut post = Post::new(16);
@@ -209,6 +219,33 @@ fn answers_without_end_are_a_success_of_which_few_are_in_flight() {
         let in_flight = launches(&mut post, now).len();
         assert!((fewest..=most).contains(&in_flight), "{end:?}: {in_flight}");
     }
+}
+
+#[test]
+fn a_thousand_webhooks_of_a_host_that_hangs_take_half_of_the_slots() {
+    let hosts = (0..1000).map(|_| "dead").chain(["new"]);
+    let hooks = leading_to(hosts.map(|host| format!("https://{host}.example/")));
+    let mut now = Instant::now();
+    let mut post = Post::new(64);
+    for hook in &hooks[..1000] {
+        post.offer(fresh(hook, 1), now);
+    }
+    let mut flying = launches(&mut post, now);
+    assert_eq!(flying.len(), 32);
+    post.offer(fresh(&hooks[1000], 1), now);
+    let new = launches(&mut post, now);
+    assert!(matches!(&new[..], [launch] if launch.hook.slot == hooks[1000].slot));
+    let mut sent = 0;
+    while !flying.is_empty() {
+        sent += flying.len();
+        now += LONG;
+        for launch in flying.drain(..) {
+            post.land(launch.flight, &no_answer(), now, 0.5);
+        }
+        flying = launches(&mut post, now);
+        assert!(flying.len() <= 32);
+    }
+    assert_eq!(sent, 1000, "none waits for a host that has room");
 }
 
 #[test]
