@@ -3,7 +3,8 @@
 -- An outcome is delivered, failed, retry (an attempt was made), spill (none was made: it waits), hold (in flight for
 -- long: a leased pending row lets the cursor pass), or release (leased but not attempted).
 -- A write-back under a lease counts only while the lease is still that one; a row that is gone was canceled meanwhile,
--- and the attempt that was on its way is still logged.
+-- and the attempt that was on its way is still logged. So is each of two that were on their way at once, as when what the relay
+-- is sending is replayed: both have the number that came next when they began, and the later one gets the next.
 CREATE FUNCTION webhook._relay_record(
     p_instance text, p_n bigint, p_window text, p_seq bigint, p_xid bigint, p_ahead bigint,
     p_delivery_ids text[], p_event_ids text[], p_webhook_ids text[], p_keys text[], p_outcomes text[], p_numbers integer[],
@@ -13,6 +14,7 @@ CREATE FUNCTION webhook._relay_record(
 DECLARE
     at timestamptz := clock_timestamp();
     stale text[] := '{}';
+    logged bigint;
 BEGIN
     PERFORM webhook._hold_partitions();
     IF p_n IS NOT NULL THEN
@@ -38,6 +40,25 @@ BEGIN
          AS v(delivery_id, number, event_id, webhook_id, age_ms, outcome, code, time_ms, error, headers, body)
     WHERE v.outcome IN ('delivered', 'failed', 'retry') AND v.delivery_id <> ALL (stale)
     ON CONFLICT DO NOTHING;
+    GET DIAGNOSTICS logged = ROW_COUNT;
+    IF logged < (SELECT count(*) FROM unnest(p_delivery_ids, p_outcomes) v(delivery_id, outcome)
+                 WHERE v.outcome IN ('delivered', 'failed', 'retry') AND v.delivery_id <> ALL (stale)) THEN
+        INSERT INTO webhook.attempts (delivery_id, number, event_id, webhook_id, at, outcome, response_code,
+                                      response_time_ms, error, response_headers, response_body)
+        SELECT v.delivery_id, (SELECT max(a.number) + 1 FROM webhook.attempts a WHERE a.delivery_id = v.delivery_id), v.event_id,
+               v.webhook_id, v.at, v.outcome, v.code, v.time_ms, v.error, v.headers::jsonb, v.body
+        FROM (SELECT u.*, at - u.age_ms * interval '1 millisecond' AS at
+              FROM unnest(p_delivery_ids, p_event_ids, p_webhook_ids, p_ages_ms, p_outcomes, p_codes, p_times_ms, p_errors,
+                          p_response_headers, p_response_bodies)
+                   AS u(delivery_id, event_id, webhook_id, age_ms, outcome, code, time_ms, error, headers, body)
+              WHERE u.outcome IN ('delivered', 'failed', 'retry') AND u.delivery_id <> ALL (stale)) v
+        -- Logged just now, or when this relay recorded it before and did not hear that it had.
+        WHERE NOT EXISTS (
+            SELECT FROM webhook.attempts a
+            WHERE a.delivery_id = v.delivery_id AND a.outcome = v.outcome AND a.response_time_ms IS NOT DISTINCT FROM v.time_ms
+              AND a.response_code IS NOT DISTINCT FROM v.code AND a.at BETWEEN v.at - interval '1 second' AND v.at + interval '1 second')
+        ON CONFLICT DO NOTHING;
+    END IF;
 
     IF p_outcomes && '{retry,spill,hold}' THEN
         INSERT INTO webhook.pending (delivery_id, event_id, webhook_id, key, reason, attempts, tries, due_at, lease, leased_by,

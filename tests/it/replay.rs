@@ -1,7 +1,7 @@
 //! `webhook_replay` of a time range.
 
 use webhook_tests::database::Database;
-use webhook_tests::receiver::{Receiver, Reply};
+use webhook_tests::receiver::{Gate, Receiver, Reply};
 use webhook_tests::relay::Relay;
 
 fn replay(webhook: &str, status: &str) -> String {
@@ -113,6 +113,39 @@ async fn what_the_relay_has_still_to_read_is_not_sent_twice() {
     receiver.wait_for(2).await;
     db.until("SELECT backlog FROM webhook_stats()", "0").await;
     assert_eq!(receiver.count(), 2);
+}
+
+#[tokio::test]
+async fn a_replay_beside_the_first_attempt_has_an_attempt_of_its_own() {
+    let (db, receiver) = (Database::new().await, Receiver::start());
+    let _relay = Relay::start(&db.url()).await;
+    let gate = Gate::closed();
+    receiver.answer("/hook", [Reply::status(500).held(&gate), Reply::status(200)]);
+    let (webhook, _) = db.webhook(&receiver.url("/hook"), "").await;
+    let event = db.emit("user.created", "{}").await;
+    receiver.wait_for(1).await;
+    // Active anew it counts as missed, though the relay, which knew it as active before, is sending it.
+    db.run(&format!(
+        "BEGIN;
+         SELECT webhook_update('{webhook}', '{{\"status\": \"inactive\"}}');
+         SELECT webhook_update('{webhook}', '{{\"status\": \"active\"}}');
+         SELECT webhook_replay('{webhook}', now() - interval '1 hour', clock_timestamp(), 'missed');
+         COMMIT"
+    ))
+    .await;
+    receiver.wait_for(2).await;
+    let delivered =
+        format!("SELECT count(*) FROM webhook.attempts WHERE event_id = '{event}' AND outcome = 'delivered'");
+    db.until(&delivered, "1").await;
+    gate.open();
+    let log = format!(
+        "SELECT string_agg(number || ' ' || outcome, ', ' ORDER BY number) FROM webhook.attempts WHERE event_id = '{event}'"
+    );
+    db.until(&log, "1 delivered, 2 retry").await;
+    assert_eq!(
+        db.value(&format!("SELECT status FROM webhook.deliveries WHERE event_id = '{event}'")).await,
+        "pending"
+    );
 }
 
 #[tokio::test]
