@@ -44,6 +44,7 @@ mod listen;
 mod operate;
 mod ordered;
 mod outcome;
+mod panics;
 mod pg_upgrade;
 mod pgspot;
 mod planted;
