@@ -67,6 +67,7 @@ mod seeds;
 mod send;
 mod server_faults;
 mod service;
+mod session_panics;
 mod signatures;
 mod ssrf;
 mod ssrf_names;

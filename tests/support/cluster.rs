@@ -30,6 +30,7 @@ pub struct Cluster {
     server: Mutex<Option<Process>>,
     template: OnceCell<()>,
     days_ahead: AtomicU32,
+    environment: Vec<(&'static str, String)>,
     /// Last, so that it goes when the server is gone.
     disk: Option<Disk>,
 }
@@ -63,6 +64,14 @@ impl Cluster {
     /// [`Cluster::start`], its data on a disk of its own of `mib` MiB, or not when that cannot be had.
     pub async fn start_on_disk(mib: u32, settings: &[&str]) -> Self {
         Self::run(Self::empty(settings, Some(mib)).await).await
+    }
+
+    /// [`Cluster::start`], and the file in it while which exists Rust panics where it asks for the time.
+    pub async fn start_with_fragile_clock() -> (Self, PathBuf) {
+        let mut cluster = Self::empty(&[], None).await;
+        let broken = cluster.folder.join("no-clock");
+        cluster.environment = clock::that_breaks(&broken).into();
+        (Self::run(cluster).await, broken)
     }
 
     async fn run(cluster: Self) -> Self {
@@ -163,6 +172,7 @@ impl Cluster {
             server: Mutex::default(),
             template: OnceCell::new(),
             days_ahead: AtomicU32::new(0),
+            environment: Vec::new(),
             folder,
             disk,
         }
@@ -176,6 +186,7 @@ impl Cluster {
         for setting in self.all_settings() {
             command.arg("-c").arg(setting);
         }
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         match self.days_ahead.load(Ordering::Relaxed) {
             0 => {}
             days => drop(command.envs(clock::ahead(days))),
