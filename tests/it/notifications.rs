@@ -1,6 +1,7 @@
 //! Notifications that cannot be sent, cannot be listened to, or do not come: the relay polls, and no commit fails for them.
 
 use std::fs;
+use std::time::{Duration, Instant};
 
 use webhook_tests::cluster::Cluster;
 use webhook_tests::database::Database;
@@ -84,6 +85,33 @@ async fn one_that_does_not_come_costs_a_poll() {
         assert!(notified.heard_before(&db, "marker").await.is_empty(), "the fault landed");
         receiver.wait_for(n).await;
     }
+}
+
+#[tokio::test]
+async fn a_commit_that_is_under_way_while_the_relay_falls_asleep_is_heard() {
+    // Between the look at the bell, which is off, and the moment at which the event can be seen, a commit waits for the disk.
+    let cluster = Cluster::start(&["commit_delay=50000", "commit_siblings=0"]).await;
+    let (db, receiver) = (Database::on(&cluster).await, Receiver::start());
+    let _relay = Relay::start_with(&db.url(), &["--poll-interval", "2s"]).await;
+    db.webhook(&receiver.url("/hook"), "events => '{order.paid}'").await;
+    let (busy, observer) = (db.connect().await, db.connect().await);
+    busy.run("SET synchronous_commit = off").await;
+    let (mut slowest, mut overtaken) = (Duration::ZERO, 0);
+    for n in 0..30 {
+        // Much is emitted, so that the relay switches the bell off. When nothing comes for a fifth of a second it switches it
+        // on again, which is to fall into the commit.
+        while observer.value(ASLEEP).await == "1" {
+            busy.run(EMIT).await;
+        }
+        tokio::time::sleep(Duration::from_millis(100 + 8 * (n as u64 % 15))).await;
+        let before = observer.value(ASLEEP).await;
+        db.run("SELECT webhook_emit('order.paid', '{}')").await;
+        let committed = Instant::now();
+        overtaken += usize::from(before == "0" && observer.value(ASLEEP).await == "1");
+        slowest = slowest.max(receiver.wait_for(n + 1).await[n].at.saturating_duration_since(committed));
+    }
+    assert!(overtaken > 0, "the fault landed");
+    assert!(slowest < Duration::from_millis(900), "the slowest took {slowest:?}: a wake-up was lost");
 }
 
 #[tokio::test]
