@@ -3,6 +3,7 @@
 use pgrx::{JsonB, pg_extern};
 use serde_json::Value;
 use webhook_wire::{
+    request::names_a_secret,
     seal::{self, PublicKey},
     secret::{self, Secret, SecretError},
     signature::{self, Scheme},
@@ -88,7 +89,7 @@ fn _masked(kind: Option<&str>) -> Option<Vec<u8>> {
     Some(from_utf8_lossy(secret::masked(&secret::kind_of(kind?)).as_bytes()))
 }
 
-/// Options as anybody may see them: passwords and secret-looking header values masked.
+/// Options as anybody may see them: passwords, and headers and parameters with names of secrets, masked.
 #[pg_extern(sql = false)]
 fn _masked_options(options: Option<JsonB>) -> Option<JsonB> {
     let mut options = options?;
@@ -99,10 +100,9 @@ fn _masked_options(options: Option<JsonB>) -> Option<JsonB> {
     if let Some(value) = options.0.get_mut("header_value") {
         mask(value);
     }
-    if let Some(Value::Object(headers)) = options.0.get_mut("headers") {
-        for (_, value) in headers.iter_mut().filter(|(name, _)| webhook_wire::request::is_secret_header(name))
-        {
-            mask(value);
+    for kind in ["headers", "params"] {
+        if let Some(Value::Object(named)) = options.0.get_mut(kind) {
+            named.iter_mut().filter(|(name, _)| names_a_secret(name)).for_each(|(_, value)| mask(value));
         }
     }
     Some(options)

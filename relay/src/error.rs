@@ -25,6 +25,8 @@ pub enum Error {
     },
     /// The runtime or the signal handlers could not be set up.
     System(std::io::Error),
+    /// A part of the running relay panicked; its log says where.
+    Panicked,
     /// The database could not be asked (`check` only; `run` waits instead).
     Store(StoreError),
     /// `check` found problems, all printed already.
@@ -37,7 +39,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Config(_) | Self::Version { .. } => 78,
-            Self::Listen { .. } | Self::System(_) | Self::Store(_) | Self::Problems(_) => 1,
+            Self::Listen { .. } | Self::System(_) | Self::Panicked | Self::Store(_) | Self::Problems(_) => 1,
         }
     }
 }
@@ -54,6 +56,9 @@ impl fmt::Display for Error {
             ),
             Self::Listen { address, source } => write!(f, "cannot listen on {address}: {source}"),
             Self::System(source) => write!(f, "cannot start: {source}"),
+            Self::Panicked => {
+                f.write_str("a part of the relay panicked; what was under way will be sent again")
+            }
             Self::Store(error) => write!(f, "{error}"),
             Self::Problems(count) => write!(f, "{count} problem{} found", if *count == 1 { "" } else { "s" }),
         }
@@ -66,7 +71,7 @@ impl std::error::Error for Error {
             Self::Config(error) => Some(error),
             Self::Listen { source, .. } | Self::System(source) => Some(source),
             Self::Store(error) => Some(error),
-            Self::Version { .. } | Self::Problems(_) => None,
+            Self::Version { .. } | Self::Panicked | Self::Problems(_) => None,
         }
     }
 }

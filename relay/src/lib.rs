@@ -33,6 +33,7 @@ pub mod client;
 pub mod error;
 pub mod log;
 pub mod metrics;
+pub mod panics;
 pub mod store;
 
 // What a running relay shares.

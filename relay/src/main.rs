@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use webhook_relay::config::{Cli, Command};
 use webhook_relay::error::Error;
-use webhook_relay::{check, key_file, listen, log, run};
+use webhook_relay::{check, key_file, listen, log, panics, run};
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -34,6 +34,7 @@ fn start(command: Command) -> Result<(), Error> {
     let result = match command {
         Command::Run(config) => {
             log::start(&config.log)?;
+            panics::watch();
             runtime.block_on(run::run(config))
         }
         Command::Listen(config) => runtime.block_on(listen::listen(config)),

@@ -1,6 +1,7 @@
 //! Which webhooks get an event: a registry in memory, indexed so that ten thousand webhooks stay cheap.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use webhook_wire::id;
@@ -24,6 +25,8 @@ pub struct Matched {
     pub event: Arc<Event>,
     /// Its webhooks, each with the delivery's id; may be empty.
     pub hooks: Vec<(Arc<Hook>, Box<str>)>,
+    /// Webhooks of which matching panicked, so that nobody knows whether they are to get it.
+    pub undecided: Vec<(Arc<Hook>, Box<str>)>,
 }
 
 /// All webhooks at one moment. Cheap to clone as a whole (`Arc`), replaced on every change.
@@ -108,15 +111,22 @@ impl Registry {
                 None
             }
         };
-        let audience = match target {
-            Some(target) => self.hooks.get(target).into_iter().filter(|hook| hook.takes()).collect(),
+        let (audience, undecided) = match target {
+            Some(target) => {
+                (self.hooks.get(target).into_iter().filter(|hook| hook.takes()).collect(), Vec::new())
+            }
             None => self.audience(&event),
         };
-        Matched { hooks: audience.into_iter().filter_map(address).collect(), event }
+        Matched {
+            hooks: audience.into_iter().filter_map(address).collect(),
+            undecided: undecided.into_iter().filter_map(address).collect(),
+            event,
+        }
     }
 
-    /// The webhooks that get this event, each once.
-    fn audience(&self, event: &Event) -> Vec<&Arc<Hook>> {
+    /// The webhooks that get this event, each once, and those of which a panic left that open: an event on which one filter
+    /// stumbles stops no other delivery.
+    fn audience(&self, event: &Event) -> (Vec<&Arc<Hook>>, Vec<&Arc<Hook>>) {
         let own = match event.facts().account.as_deref() {
             None => Some(&self.common),
             Some(account) => self.accounts.get(account),
@@ -127,8 +137,14 @@ impl Registry {
         }
         hooks.sort_unstable_by_key(|hook| hook.slot);
         hooks.dedup_by_key(|hook| hook.slot);
-        hooks.retain(|hook| hook.wants(event));
-        hooks
+        let mut undecided = Vec::new();
+        hooks.retain(|hook| {
+            catch_unwind(AssertUnwindSafe(|| hook.wants(event))).unwrap_or_else(|_| {
+                undecided.push(*hook);
+                false
+            })
+        });
+        (hooks, undecided)
     }
 }
 
@@ -159,7 +175,7 @@ mod tests {
 
     fn ids(registry: &Registry, facts: Facts) -> Vec<String> {
         let event = Event::new(facts, &Budget::default());
-        let mut ids: Vec<_> = registry.audience(&event).iter().map(|hook| hook.id().to_owned()).collect();
+        let mut ids: Vec<_> = registry.audience(&event).0.iter().map(|hook| hook.id().to_owned()).collect();
         ids.sort();
         ids
     }

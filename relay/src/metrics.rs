@@ -91,14 +91,12 @@ impl Metrics {
         ] {
             metric(&mut text, name, help, "counter", counter.get());
         }
-        let dropped = crate::log::dropped();
-        metric(
-            &mut text,
-            "log_lines_dropped_total",
-            "Log lines that nobody took in time",
-            "counter",
-            dropped,
-        );
+        for (name, help, count) in [
+            ("log_lines_dropped_total", "Log lines that nobody took in time", crate::log::dropped()),
+            ("panics_total", "Errors of the relay itself", crate::panics::count()),
+        ] {
+            metric(&mut text, name, help, "counter", count);
+        }
         for (name, help, gauge) in [
             ("requests_in_flight", "Requests under way", &self.in_flight),
             ("deliveries_queued", "Deliveries waiting in memory", &self.queued),

@@ -97,10 +97,10 @@ impl Failure {
         matches!(self, Self::InvalidUtf8 | Self::EventExpired)
     }
 
-    /// True when it says something about the receiver, and not about the event.
+    /// True when it says something about the receiver, and not about the event or this relay.
     #[must_use]
     pub fn concerns_receiver(&self) -> bool {
-        !self.is_final()
+        !self.is_final() && *self != Self::Internal
     }
 }
 

@@ -74,13 +74,16 @@ pub fn matched(page: Page, registry: &Registry, budget: &Budget) -> Vec<Item> {
 /// Leaves out what is recorded already of events up to `ahead`.
 pub async fn leave_out_recorded(items: &mut [Item], ahead: i64, session: &Session) -> Result<(), StoreError> {
     let doubtful = items.iter().filter(|item| item.after.seq <= ahead);
-    let ids: Vec<&str> = doubtful.flat_map(|item| item.matched.hooks.iter().map(|(_, id)| &**id)).collect();
+    let ids: Vec<&str> = doubtful
+        .flat_map(|item| item.matched.hooks.iter().chain(&item.matched.undecided).map(|(_, id)| &**id))
+        .collect();
     if ids.is_empty() {
         return Ok(());
     }
     let recorded: HashSet<String> = session.recorded(&ids).await?.into_iter().collect();
     for item in items.iter_mut().filter(|item| item.after.seq <= ahead) {
         item.matched.hooks.retain(|(_, id)| !recorded.contains(&**id));
+        item.matched.undecided.retain(|(_, id)| !recorded.contains(&**id));
     }
     Ok(())
 }

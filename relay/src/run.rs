@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinSet;
 
 use crate::client::{Client, Tls};
 use crate::config::Run;
@@ -53,13 +54,10 @@ pub async fn run(mut config: Run) -> Result<(), Error> {
     let (run_errands, run_errands_in) = mpsc::unbounded_channel();
     let hungry = Arc::new(Notify::new());
 
-    let recorder =
-        tokio::spawn(record::recorder(context.clone(), batches_in, move |done| drop(recorded.send(done))));
-    let runner =
-        tokio::spawn(errand::runner(context.clone(), errands_in, move |done| drop(run_errands.send(done))));
     let lines = Lines { news, chunks, orders: orders_in, hungry: hungry.clone() };
     let leader = Leader::new(context.clone(), lines, keyring);
-    let (engine, landings) = Engine::new(context, client, Outbox { orders, hungry, batches, errands });
+    let (engine, landings) =
+        Engine::new(context.clone(), client, Outbox { orders, hungry, batches, errands });
     let inbox = Inbox {
         news: news_in,
         chunks: chunks_in,
@@ -67,21 +65,36 @@ pub async fn run(mut config: Run) -> Result<(), Error> {
         errands: run_errands_in,
         stop: stopped,
     };
-    let mut engine = tokio::spawn(engine.run(inbox, landings));
-    let mut rest = vec![recorder, runner];
-    let result = tokio::select! {
-        result = leader.run() => {
-            // Where the main session cannot go on, nothing can; after a signal this changes nothing.
-            stop.send_replace(true);
-            rest.insert(0, engine);
-            result
-        }
+    let mut parts = JoinSet::new();
+    let recorder = record::recorder(context.clone(), batches_in, move |done| drop(recorded.send(done)));
+    parts.spawn(async {
+        recorder.await;
+        Ok(())
+    });
+    let runner = errand::runner(context, errands_in, move |done| drop(run_errands.send(done)));
+    parts.spawn(async {
+        runner.await;
+        Ok(())
+    });
+    let main_session = parts.spawn(async move {
+        let result = leader.run().await;
+        // Where the main session cannot go on, nothing can; after a signal this changes nothing.
+        stop.send_replace(true);
+        result
+    });
+    parts.spawn(async move {
+        engine.run(inbox, landings).await;
         // All is recorded, or there was no time left: the main session may be stuck with a dead server.
-        ended = &mut engine => ended.map_err(|error| Error::System(error.into())),
-    };
-    for task in rest {
-        if let Err(error) = task.await {
-            tracing::error!(%error, "a part of the relay failed");
+        main_session.abort();
+        Ok(())
+    });
+    let mut result = Ok(());
+    while let Some(ended) = parts.join_next().await {
+        match ended {
+            Ok(Err(error)) => result = Err(error),
+            // Whoever starts the relay again begins where this one was; without that part it would only seem to work.
+            Err(error) if error.is_panic() => return Err(Error::Panicked),
+            Ok(Ok(())) | Err(_) => {}
         }
     }
     tracing::info!("stopped");

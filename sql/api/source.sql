@@ -30,6 +30,21 @@ CREATE FUNCTION webhook_resume(source_id text) RETURNS void
 $$;
 COMMENT ON FUNCTION webhook_resume(text) IS 'A paused source emits again. Errors: 42704.';
 
+-- Triggers of a watched table without which it captures nothing, or less: dropped, or disabled for ordinary sessions.
+CREATE FUNCTION webhook._silenced(s webhook.sources) RETURNS text[]
+    LANGUAGE sql STABLE SET search_path = pg_catalog, webhook, pg_temp AS $$
+    SELECT array_agg(c.relation::regclass || ' ' || n.name ORDER BY c.relation::regclass::text, n.name)
+    FROM (SELECT s.relation::oid AS relation WHERE s.kind = 'table'
+          UNION SELECT p.relid FROM pg_partition_tree(CASE s.kind WHEN 'table' THEN s.relation END) p) c
+    JOIN pg_class r ON r.oid = c.relation
+    CROSS JOIN unnest(s.operations) o(operation)
+    CROSS JOIN LATERAL (SELECT webhook._trigger_name(s.resource, o.operation) AS name) n
+    LEFT JOIN pg_trigger t ON t.tgrelid = c.relation AND t.tgname = n.name
+    WHERE t.tgenabled IS NULL OR t.tgenabled NOT IN ('O', 'A')
+$$;
+COMMENT ON FUNCTION webhook._silenced(webhook.sources) IS
+    'The triggers of a watched table and its partitions that are disabled (also with ENABLE REPLICA) or were dropped, as "table trigger"; NULL when there are none.';
+
 -- What a source does, in words.
 CREATE FUNCTION webhook._source_words(s webhook.sources) RETURNS text
     LANGUAGE sql STABLE SET search_path = pg_catalog, webhook, pg_temp AS $$
@@ -48,6 +63,8 @@ CREATE FUNCTION webhook._source_words(s webhook.sources) RETURNS text
         || coalesce('; account from ' || s.account_column, '')
         || CASE s.on_error WHEN 'warn' THEN '; an event that cannot be made is lost with a warning' ELSE '' END || '.'
         || CASE s.status WHEN 'paused' THEN ' Paused.' ELSE '' END
+        || coalesce(' BROKEN, disabled or dropped: ' || array_to_string(webhook._silenced(s), ', ')
+                    || '; enable these triggers, or call webhook_watch again.', '')
     END
 $$;
 
@@ -56,8 +73,10 @@ CREATE FUNCTION webhook_sources()
                    status text, event_types text[], description text, created_at timestamptz)
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
     SELECT s.id, s.kind, coalesce((SELECT c.oid::regclass::text FROM pg_class c WHERE c.oid = s.relation), s.name),
-           s.resource, s.operations, s.columns, s.exclude, s.status,
+           s.resource, s.operations, s.columns, s.exclude,
+           CASE WHEN webhook._silenced(s) IS NULL THEN s.status ELSE 'silenced' END,
            ARRAY(SELECT t FROM webhook._source_types(s) t ORDER BY t), webhook._source_words(s), s.created_at
     FROM webhook.sources h CROSS JOIN LATERAL webhook._source_now(h) s ORDER BY s.id
 $$;
-COMMENT ON FUNCTION webhook_sources() IS 'What emits events: watched tables and named emitters, and what each does in words.';
+COMMENT ON FUNCTION webhook_sources() IS
+    'What emits events: watched tables and named emitters, and what each does in words. Status: active, paused, or silenced when somebody disabled or dropped a trigger of it.';

@@ -1,6 +1,8 @@
 //! Sources: what they say of themselves, pausing, several on one table, and what outlives them.
 
-use crate::capture_seen::{kinds, seen, users};
+use webhook_tests::session::Session;
+
+use crate::capture_seen::{kinds, seen, users, watched};
 
 #[tokio::test]
 async fn a_paused_source_is_silent_in_every_session_until_it_is_resumed() {
@@ -150,4 +152,59 @@ async fn a_trigger_made_by_hand_must_name_a_resource_that_can_be_a_type() {
         let refused = db.refusal("INSERT INTO users VALUES (1)").await;
         assert!(refused.message.contains(message) && !refused.hint.is_empty(), "{trigger}: {refused:?}");
     }
+}
+
+/// What is said of the one source: its status, and which triggers are amiss.
+async fn amiss(db: &Session) -> (String, Option<String>) {
+    let source = db.rows("SELECT status, description FROM webhook_sources()").await.remove(0);
+    let words =
+        source[1].split_once(" BROKEN, disabled or dropped: ").and_then(|(_, rest)| rest.split_once(';'));
+    (source[0].clone(), words.map(|(triggers, _)| triggers.to_owned()))
+}
+
+#[tokio::test]
+async fn triggers_that_somebody_disabled_or_dropped_are_named() {
+    let db = watched().await;
+    for (change, captures, missing) in [
+        ("DISABLE TRIGGER webhook_insert_user", false, "public.users webhook_insert_user"),
+        ("ENABLE REPLICA TRIGGER webhook_insert_user", false, "public.users webhook_insert_user"),
+        ("ENABLE ALWAYS TRIGGER webhook_insert_user", true, ""),
+        (
+            "DISABLE TRIGGER ALL",
+            false,
+            "public.users webhook_delete_user, public.users webhook_insert_user, public.users webhook_update_user",
+        ),
+        ("ENABLE TRIGGER ALL", true, ""),
+    ] {
+        db.run(&format!(
+            "ALTER TABLE users {change}; TRUNCATE users, webhook.events; INSERT INTO users VALUES (1)"
+        ))
+        .await;
+        assert_eq!(kinds(&db).await.len(), usize::from(captures), "{change}: the fault landed");
+        let status = if captures { "active" } else { "silenced" };
+        let missing = (!captures).then(|| missing.to_owned());
+        assert_eq!(amiss(&db).await, (status.to_owned(), missing), "{change}");
+    }
+    db.run("DROP TRIGGER webhook_delete_user ON users").await;
+    assert_eq!(amiss(&db).await.1.as_deref(), Some("public.users webhook_delete_user"));
+    db.run("SELECT webhook_watch('users', 'user', columns => '{id}')").await;
+    assert_eq!(amiss(&db).await, ("active".into(), None));
+    db.run("DROP TABLE users").await;
+    assert_eq!(amiss(&db).await, ("active".into(), None), "it says that the table is gone");
+}
+
+#[tokio::test]
+async fn a_partition_whose_trigger_is_disabled_is_named() {
+    let db = users().await;
+    db.run(
+        "CREATE TABLE parts (id int) PARTITION BY RANGE (id);
+         CREATE TABLE low PARTITION OF parts FOR VALUES FROM (0) TO (10);
+         CREATE TABLE high PARTITION OF parts FOR VALUES FROM (10) TO (20);
+         SELECT webhook_watch('parts', 'part', key => '{id}')",
+    )
+    .await;
+    assert_eq!(amiss(&db).await, ("active".into(), None));
+    db.run("ALTER TABLE high DISABLE TRIGGER webhook_insert_part; INSERT INTO parts VALUES (1), (11)").await;
+    assert_eq!(seen(&db).await, [r#"part.created {"id":1}"#], "the fault landed");
+    assert_eq!(amiss(&db).await, ("silenced".into(), Some("public.high webhook_insert_part".into())));
 }

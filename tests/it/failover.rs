@@ -9,6 +9,8 @@ use webhook_tests::relay::Relay;
 
 use crate::restart::{emit_until_cut, nothing_is_lost};
 
+const DELIVERED: &str = "SELECT count(*) FROM webhook.deliveries WHERE status = 'delivered'";
+
 /// A connection string that names these servers in this order.
 fn url(clusters: &[&Cluster], database: &str) -> String {
     let ports = clusters.iter().map(|cluster| cluster.address().port().to_string());
@@ -51,6 +53,53 @@ async fn to_a_promoted_standby() {
     // It is the same cluster under another address: nobody has to adopt it.
     assert_eq!(session.value("SELECT webhook._epoch()").await, epoch);
     relay.ready().await;
+}
+
+#[tokio::test]
+async fn to_a_standby_that_had_not_received_everything() {
+    let primary = Cluster::start(&[]).await;
+    if !primary.has("pg_basebackup") {
+        return;
+    }
+    let (db, receiver) = (Database::on(&primary).await, Receiver::start());
+    let standby = primary.synchronous_standby().await;
+    let relay = Relay::start(&url(&[&standby, &primary], db.name())).await;
+    let (webhook, _) = db.webhook(&receiver.url("/hook"), "").await;
+    let kept = db.emit("user.created", "{}").await;
+    db.until(DELIVERED, "1").await;
+    // From here on it is asynchronous, and receives no more.
+    db.run("ALTER SYSTEM SET synchronous_standby_names = ''").await;
+    db.run("SELECT pg_reload_conf()").await;
+    db.until("SHOW synchronous_standby_names", "").await;
+    let behind = standby.connect(db.name()).await;
+    behind.run("ALTER SYSTEM SET primary_conninfo = ''").await;
+    behind.run("SELECT pg_reload_conf()").await;
+    db.until("SELECT count(*) FROM pg_stat_replication", "0").await;
+    let mut lost = Vec::new();
+    for _ in 0..3 {
+        lost.push(db.emit("user.created", "{}").await);
+    }
+    db.until(DELIVERED, "4").await;
+    primary.stop(Stop::Kill).await;
+    behind.run("SELECT pg_promote()").await;
+    behind.until("SELECT pg_is_in_recovery()", "f").await;
+    assert_eq!(behind.rows("SELECT id FROM webhook.events").await.concat(), [kept], "the fault landed");
+
+    // Numbers of transactions and places in the log that were used by what is lost are used again.
+    let mut sent = receiver.count();
+    for n in 2..=20 {
+        behind.run("SELECT webhook_emit('user.updated', '{}')").await;
+        sent += 1;
+        receiver.wait_for(sent).await;
+        behind.until(DELIVERED, &n.to_string()).await;
+    }
+    assert_eq!(receiver.count(), sent, "nothing twice");
+    let known = format!(
+        "SELECT count(*) FROM webhook_deliveries('{webhook}', \"limit\" => 100) WHERE event_id = ANY ('{{{}}}')",
+        lost.join(",")
+    );
+    assert_eq!(behind.value(&known).await, "0", "what was sent and then lost is known to the receiver alone");
+    assert!(relay.terminate().await.success());
 }
 
 #[tokio::test]

@@ -98,6 +98,33 @@ async fn a_receiver_that_asks_for_a_client_certificate() {
     }
 }
 
+#[tokio::test]
+async fn a_receiver_that_is_not_who_it_should_be_gets_nothing() {
+    let (db, authority, other) = (Database::new().await, Authority::new(), Authority::new());
+    let _relay = relay(&db, &authority, &[]).await;
+    let showing = |identity| Receiver::secure(Secured::by(identity));
+    for (receiver, expected) in [
+        (showing(authority.certify("127.0.0.1")), ""),
+        (showing(authority.certify_expired("127.0.0.1")), "expired"),
+        (showing(authority.certify("127.0.0.2")), "not valid for name"),
+        (showing(other.certify("127.0.0.1")), "UnknownIssuer"),
+    ] {
+        let rest = r#"events => '{user.*}', options => '{"retry_schedule": []}'"#;
+        let (webhook, _) = db.webhook(&receiver.url("/hook"), rest).await;
+        db.emit("user.created", "{}").await;
+        let is_well = expected.is_empty();
+        let outcome = format!("SELECT status FROM webhook_deliveries('{webhook}')");
+        db.until(&outcome, if is_well { "delivered" } else { "failed" }).await;
+        let error = db.value(&format!("SELECT error FROM webhook_deliveries('{webhook}')")).await;
+        assert!(
+            is_well || error.starts_with("tls_error: ") && error.contains(expected),
+            "{expected}: {error}"
+        );
+        assert_eq!((receiver.count(), receiver.connections()), (usize::from(is_well), 1), "{expected}");
+        db.value(&format!("SELECT webhook_delete('{webhook}')")).await;
+    }
+}
+
 /// A folder as `--client-cert-dir` wants it, with one identity.
 fn folder_with(authority: &Authority, name: &str) -> String {
     let folder = webhook_tests::run::subfolder("client-certs");

@@ -64,6 +64,36 @@ async fn deleting_a_webhook_cancels_what_waits_and_keeps_the_history() {
 }
 
 #[tokio::test]
+async fn what_is_in_flight_when_its_webhook_is_paused_or_deleted_is_recorded() {
+    for change in [r#"SELECT webhook_update('WH', '{"status": "inactive"}')"#, "SELECT webhook_delete('WH')"]
+    {
+        let (db, receiver) = (Database::new().await, Receiver::start());
+        let _relay = Relay::start(&db.url()).await;
+        let gate = Gate::closed();
+        receiver.answer("/hook", [Reply::status(200).held(&gate)]);
+        let rest = r#"events => '{user.*}', options => '{"max_in_flight": 2}'"#;
+        let (webhook, _) = db.webhook(&receiver.url("/hook"), rest).await;
+        db.run("SELECT webhook_emit('user.created', '{}') FROM generate_series(1, 10)").await;
+        receiver.wait_for(2).await;
+        db.run(&change.replace("WH", &webhook)).await;
+        // Heard of, as what comes later is not sent to it.
+        let (other, _) = db.webhook(&receiver.url("/other"), "events => '{order.*}'").await;
+        db.emit("order.paid", "{}").await;
+        receiver.wait_for_path("/other", 1).await;
+        gate.open();
+        let done = |of: &str| {
+            format!(
+                "SELECT count(*) FROM webhook.attempts WHERE webhook_id = '{of}' AND outcome = 'delivered'"
+            )
+        };
+        db.until(&done(&webhook), "2").await;
+        db.until(&done(&other), "1").await;
+        db.until("SELECT backlog + pending FROM webhook_stats()", "0").await;
+        assert_eq!(receiver.requests_to("/hook").len(), 2, "{change}: and no more is sent");
+    }
+}
+
+#[tokio::test]
 async fn a_paused_webhook_misses_what_happens_unless_it_keeps_a_backlog() {
     let (db, receiver) = (Database::new().await, Receiver::start());
     let _relay = Relay::start(&db.url()).await;

@@ -1,5 +1,6 @@
 //! How an answer is judged, and what the log says of it.
 
+use std::process::Command;
 use std::time::Duration;
 
 use webhook_tests::database::Database;
@@ -79,6 +80,28 @@ async fn an_endless_body_is_cut_and_a_slow_one_does_not_block() {
          FROM webhook_deliveries('{webhook}') d, webhook_attempts(d.id) a"
     );
     assert_eq!(db.value(&body).await, "16384");
+    assert!(relay.peak_memory() < 150 * 1024, "{} KiB", relay.peak_memory());
+}
+
+#[tokio::test]
+async fn a_compressed_body_is_kept_as_it_came() {
+    const BYTES: usize = 300_000_000;
+    let (db, receiver) = (Database::new().await, Receiver::start());
+    let relay = Relay::start(&db.url()).await;
+    let mut gzip = Command::new("sh");
+    gzip.arg("-c").arg(format!("head -c {BYTES} /dev/zero | tr '\\0' A | gzip --best"));
+    let bomb = gzip.output().expect("start gzip").stdout;
+    assert!(bomb.starts_with(b"\x1f\x8b") && bomb.len() < BYTES / 500, "{} bytes", bomb.len());
+    let reply = Reply::status(200).header("content-encoding", "gzip").body(bomb);
+    receiver.answer("/bomb", [reply]);
+    let (webhook, _) = db.webhook(&receiver.url("/bomb"), r#"options => '{"store_response": "body"}'"#).await;
+    db.emit("user.created", "{}").await;
+    assert_eq!(settled(&db, &webhook).await[0], "delivered");
+    assert!(receiver.requests()[0].headers.get("accept-encoding").is_none(), "nor was it asked for");
+    let body =
+        format!("SELECT a.response_body FROM webhook_deliveries('{webhook}') d, webhook_attempts(d.id) a");
+    let body = db.value(&body).await;
+    assert!(body.starts_with('\u{1f}') && !body.contains("AAAA"), "{body:?}");
     assert!(relay.peak_memory() < 150 * 1024, "{} KiB", relay.peak_memory());
 }
 

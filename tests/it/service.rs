@@ -74,6 +74,8 @@ async fn a_relay_without_its_database_waits_and_says_so() {
     })
     .await;
     assert_eq!(status, 503);
+    relay.logs().wait_for("no connection to PostgreSQL").await;
+    assert_eq!(relay.page("/healthz").await, "ok\n", "it lives");
     assert!(relay.terminate().await.success());
     drop(db);
 }

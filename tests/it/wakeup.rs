@@ -27,7 +27,7 @@ async fn a_sleeping_relay_is_woken_by_the_commit() {
 }
 
 #[tokio::test]
-async fn a_commit_in_every_phase_of_falling_asleep_is_heard() {
+async fn commits_in_a_row_are_each_heard_at_once() {
     let (db, receiver) = (Database::new().await, Receiver::start());
     let _relay = Relay::start(&db.url()).await;
     db.webhook(&receiver.url("/hook"), "").await;

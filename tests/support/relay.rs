@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 
@@ -52,15 +53,37 @@ impl Relay {
         Self::spawn(url, &arguments, environment).await
     }
 
+    /// [`Relay::start`] after a command of the shell that takes something from it, such as `ulimit`.
+    pub async fn start_limited(url: &str, limit: &str) -> Self {
+        let mut command = Command::new("sh");
+        command.arg("-c").arg(format!("{limit}; exec \"$@\"")).arg("sh").arg(&Stage::get().await.relay);
+        let relay = Self::run(command, &["--database-url", url], &["--allow-target", "127.0.0.0/8"]).await;
+        relay.ready().await;
+        relay
+    }
+
+    /// [`Relay::start`] with the database's URL in a file.
+    ///
+    /// # Panics
+    /// If the path is no text.
+    pub async fn start_from_file(file: &Path) -> Self {
+        let command = Command::new(&Stage::get().await.relay);
+        let file = file.to_str().expect("a path of ours");
+        let arguments = ["--allow-target", "127.0.0.0/8"];
+        let relay = Self::run(command, &["--database-url-file", file], &arguments).await;
+        relay.ready().await;
+        relay
+    }
+
     async fn spawn(url: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut command = Command::new(&Stage::get().await.relay);
         command.envs(environment.iter().copied());
-        Self::run(command, url, arguments).await
+        Self::run(command, &["--database-url", url], arguments).await
     }
 
     /// A relay that `command` starts, which lacks nothing but its arguments.
-    pub(crate) async fn run(mut command: Command, url: &str, arguments: &[&str]) -> Self {
-        command.args(["run", "--database-url", url, "--listen", "127.0.0.1:0"]).args(arguments);
+    pub(crate) async fn run(mut command: Command, database: &[&str], arguments: &[&str]) -> Self {
+        command.arg("run").args(database).args(["--listen", "127.0.0.1:0"]).args(arguments);
         if stage::is_a_test() {
             // Whatever it could ever log, so that it is searched for secrets.
             command.env("WEBHOOK_RELAY_LOG", "trace");

@@ -143,14 +143,14 @@ fn attribute_value(text: &str) -> String {
 /// The headers as they may be stored and shown: of secrets only their kind is left.
 pub fn redacted(request: &Request) -> Vec<(String, String)> {
     let shown = |(at, (name, value)): (usize, &(String, String))| {
-        let secret = request.fixed == Some(at) || is_secret_header(name);
+        let secret = request.fixed == Some(at) || names_a_secret(name);
         (name.clone(), if secret { mask(name, value) } else { value.clone() })
     };
     request.headers.iter().enumerate().map(shown).collect()
 }
 
-/// Whether a header of this name holds a secret, as far as its name tells.
-pub fn is_secret_header(name: &str) -> bool {
+/// Whether a header or parameter of this name holds a secret, as far as its name tells.
+pub fn names_a_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     name != "ce-partitionkey" && SECRET_WORDS.iter().any(|word| name.contains(word))
 }

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use super::Engine;
 use super::term::Orphan;
 use crate::delivery::{Claim, Delivery};
+use crate::outcome::Failure;
 use crate::post::Refusal;
 use crate::read::Item;
 use crate::record::{Judged, Word};
@@ -52,11 +53,24 @@ impl Engine {
     fn enter(&mut self, item: Item, now: Instant) {
         let Some(term) = &mut self.term else { return };
         let Item { matched, due, after } = item;
-        if matched.hooks.is_empty() {
+        let deliveries = matched.hooks.len() + matched.undecided.len();
+        if deliveries == 0 {
             term.ledger.pass(after);
             return;
         }
-        let ticket = term.ledger.enter(after, matched.hooks.len() as u32);
+        let ticket = term.ledger.enter(after, deliveries as u32);
+        let fresh = |hook, id| Delivery {
+            id,
+            event: matched.event.clone(),
+            hook,
+            number: 1,
+            tries: 0,
+            in_turn: false,
+            claim: Claim::Fresh(ticket),
+        };
+        for (hook, id) in matched.undecided {
+            self.fail_unsent(fresh(hook, id), &Failure::Internal, now);
+        }
         let wait = due.map(|due| due.saturating_duration_since(now)).filter(|wait| !wait.is_zero());
         for (hook, id) in matched.hooks {
             match self.adopt(&id, ticket) {
@@ -67,16 +81,7 @@ impl Engine {
                 }
                 None => {}
             }
-            let event = matched.event.clone();
-            let delivery = Delivery {
-                id,
-                event,
-                hook,
-                number: 1,
-                tries: 0,
-                in_turn: false,
-                claim: Claim::Fresh(ticket),
-            };
+            let delivery = fresh(hook, id);
             if let Some(wait) = wait {
                 self.spill(delivery, "due", wait);
             } else if delivery.hook.options().ordered && delivery.event.facts().key.is_some() {

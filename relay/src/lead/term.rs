@@ -84,7 +84,9 @@ impl Leader {
                     permit.map_err(|_| End::Stopped)?.send(chunk);
                     return Ok(());
                 }
-                _ = orders.wait_for(|orders| orders.stop || orders.over >= chunk.term) => return Ok(()),
+                () = async {
+                    let _ = orders.wait_for(|orders| orders.stop || orders.over >= chunk.term).await;
+                } => return Ok(()),
                 () = sleep(self.context.config.poll_interval.min(RENEW)) => {
                     if !self.keep(session).await? {
                         return Ok(());

@@ -12,6 +12,7 @@ use webhook_wire::secret::Secret;
 use webhook_wire::target::CheckedUrl;
 
 use crate::event::Event;
+use crate::failpoint;
 use crate::keyring::Locked;
 
 /// A webhook's row as the database hands it out.
@@ -195,6 +196,7 @@ impl Hook {
     /// True when the webhook wants the event, given that type or subscription fits.
     /// An inactive one wants it only to keep it.
     pub(super) fn wants(&self, event: &Event) -> bool {
+        failpoint::pass("match");
         self.takes()
             && event.facts().created_at >= self.active_since
             && self

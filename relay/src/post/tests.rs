@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::*;
 use crate::matching::Registry;
-use crate::outcome::{Answer, BodyEnd};
+use crate::outcome::{Answer, BodyEnd, Failure};
 use crate::testing::{event, fresh, hook, hooks, leased, no_answer, plain, row, status};
 
 const LONG: Duration = Duration::from_secs(60);
@@ -25,11 +25,16 @@ fn leading_to(urls: impl Iterator<Item = String>) -> Vec<Arc<Hook>> {
 }
 
 fn fail_ten(post: &mut Post, hook: &Arc<Hook>, now: Instant) -> Landing {
+    end_ten(post, hook, &no_answer(), now)
+}
+
+/// Sends ten requests that end so, and returns the last.
+fn end_ten(post: &mut Post, hook: &Arc<Hook>, exchange: &Exchange, now: Instant) -> Landing {
     let mut last = None;
     for n in 0..10 {
         post.offer(fresh(hook, n), now);
         let launch = post.next(now).unwrap();
-        last = post.land(launch.flight, &no_answer(), now, 0.5);
+        last = post.land(launch.flight, exchange, now, 0.5);
     }
     last.unwrap()
 }
@@ -156,6 +161,17 @@ fn an_open_breaker_gives_everything_back_and_sends_one_probe_at_a_time() {
     assert_eq!(post.land(probe.flight, &status(200), now, 0.5).unwrap().change, Change::Recovered);
     post.offer(fresh(&hook, 24), now);
     assert!(post.next(now).is_some());
+}
+
+#[test]
+fn a_fault_of_the_relay_is_not_held_against_the_receiver() {
+    let (hook, now) = (hook(&plain()), Instant::now());
+    let mut post = Post::new(64);
+    let last = end_ten(&mut post, &hook, &Err(Failure::Internal), now);
+    assert_eq!(last.change, Change::None);
+    assert!(matches!(last.verdict, Verdict::Retry(_)), "the delivery is tried again");
+    post.offer(fresh(&hook, 10), now);
+    assert!(post.next(now).is_some(), "and others are sent");
 }
 
 #[test]

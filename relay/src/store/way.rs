@@ -47,13 +47,33 @@ impl KnownWay {
     }
 }
 
+/// What becomes of notifications to a session.
+enum Hearing {
+    Good,
+    /// They do not arrive.
+    None,
+    /// The server refused to listen.
+    Refused,
+}
+
+/// True when it was the connection that failed, or somebody ended it, and LISTEN did not fail itself.
+fn is_lost(error: &tokio_postgres::Error) -> bool {
+    error.code().is_none_or(|code| code.code().starts_with("57"))
+}
+
 impl Session {
     /// Connects and finds the way out; a session that is our own then listens to the wake-up channel.
     pub async fn explore(dsn: &Dsn) -> Result<Self, StoreError> {
         let mut session = Self::over(Line::open(dsn).await?);
-        if session.hears(dsn).await? {
-            session.make_own().await?;
-            within(SHORT, async { Ok(session.line.client.batch_execute("LISTEN webhook").await?) }).await?;
+        match session.hears(dsn).await? {
+            Hearing::Good => {
+                session.make_own().await?;
+                within(SHORT, async { Ok(session.line.client.batch_execute("LISTEN webhook").await?) })
+                    .await?;
+            }
+            Hearing::None => {}
+            // Such an error ends a session of Postgres.
+            Hearing::Refused => session = Self::over(Line::open(dsn).await?),
         }
         Ok(session)
     }
@@ -65,18 +85,19 @@ impl Session {
         Ok(())
     }
 
-    /// True when a notification reaches this session while it does nothing, which only one of its own can. Somebody else
+    /// Whether a notification reaches this session while it does nothing, which only one of its own can. Somebody else
     /// has to send it: what a session notifies itself of comes with its own answer, through any pooler.
-    async fn hears(&self, dsn: &Dsn) -> Result<bool, StoreError> {
-        let listen =
-            within(SHORT, async { Ok(self.line.client.batch_execute(&format!("LISTEN {PROBE}")).await?) });
-        match listen.await {
-            Ok(()) => {}
-            Err(error) if self.is_closed() || matches!(error, StoreError::Timeout) => return Err(error),
-            Err(error) => {
+    async fn hears(&self, dsn: &Dsn) -> Result<Hearing, StoreError> {
+        let listen = format!("LISTEN {PROBE}");
+        match timeout(SHORT, self.line.client.batch_execute(&listen)).await {
+            Err(_) => return Err(StoreError::Timeout),
+            Ok(Err(error)) if is_lost(&error) => return Err(error.into()),
+            Ok(Err(error)) => {
+                let error = StoreError::from(error);
                 tracing::warn!(%error, "notifications cannot be listened to");
-                return Ok(false);
+                return Ok(Hearing::Refused);
             }
+            Ok(Ok(())) => {}
         }
         let other = Self::over(Line::open(dsn).await?);
         let token = self.line.token.to_string();
@@ -85,7 +106,7 @@ impl Session {
         // Lent, it is the process that listened, if we are lucky, and else one that does not mind.
         within(SHORT, async { Ok(self.line.client.batch_execute(&format!("UNLISTEN {PROBE}")).await?) })
             .await?;
-        Ok(heard)
+        Ok(if heard { Hearing::Good } else { Hearing::None })
     }
 
     /// Calls a verb in a transaction that brings its settings along, in one go.

@@ -176,6 +176,7 @@ pub const FUNCTIONS: &[(&str, &[&str])] = &[
             "webhook._send_lane(text)",
             "webhook._send_options(text,jsonb,jsonb,jsonb,jsonb,jsonb)",
             "webhook._show(webhook.webhooks,text)",
+            "webhook._silenced(webhook.sources)",
             "webhook._source_erase(oid,text)",
             "webhook._source_now(webhook.sources)",
             "webhook._source_status(text,text)",
