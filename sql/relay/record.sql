@@ -17,7 +17,9 @@ BEGIN
     PERFORM webhook._hold_partitions();
     IF p_n IS NOT NULL THEN
         INSERT INTO webhook.cursors (n, leader, "window", seq, xid, ahead)
-        VALUES (p_n + 1, p_instance, p_window, p_seq, p_xid, p_ahead) ON CONFLICT DO NOTHING;
+        SELECT p_n + 1, p_instance, p_window, p_seq, p_xid, p_ahead FROM webhook.term t
+        WHERE t.last_value = (p_window::jsonb->>'term')::bigint
+        ON CONFLICT DO NOTHING;
         IF NOT FOUND THEN
             RAISE EXCEPTION USING ERRCODE = '55006', MESSAGE = format('relay %s does not lead any more', p_instance),
                 HINT = 'Another relay took over; what this one has not recorded will be sent by that one.';

@@ -9,6 +9,7 @@ SET LOCAL search_path = pg_catalog, pg_temp;
 -- Here goes what cannot be replaced below: changes of tables, types and triggers, and DROP FUNCTION for another result type
 -- or other arguments. tests/it/upgrade.rs names what is missing.
 \i schema/secret_key.sql
+\i schema/term.sql
 ALTER TABLE webhook.relays ADD COLUMN keys text[] NOT NULL DEFAULT '{}';
 ALTER TABLE webhook.secrets ADD COLUMN kind text;
 DROP FUNCTION webhook._endpoint(text, text);

@@ -5,7 +5,7 @@
 -- version or a later one. So what all of those want must arrive, and what none of them wants must not.
 CREATE TABLE chaos.wanted AS
 SELECT e.id AS event_id, w.webhook_id, webhook._delivery_id(e.id, w.webhook_id) AS delivery_id, e.deliver_at,
-       coalesce(bool_or(v.n = s.n), false) AND bool_and(v.wants) AS must, coalesce(bool_or(v.wants), false) AS may
+       coalesce(bool_or(v.n = s.n), false) AND bool_and(v.wants) AS must, coalesce(bool_or(v.wants), false) OR w.webhook_id IN (SELECT webhook_id FROM chaos.undone_version) AS may
 FROM webhook.events e
 JOIN chaos.tx t ON t.xid = e.xid
 CROSS JOIN (SELECT DISTINCT webhook_id FROM chaos.version) w
@@ -18,6 +18,9 @@ GROUP BY e.id, w.webhook_id, e.deliver_at;
 CREATE UNIQUE INDEX ON chaos.wanted (delivery_id);
 CREATE INDEX ON chaos.arrived (delivery_id, at);
 ANALYZE;
+
+-- check: what was acknowledged is there
+SELECT name FROM chaos.acknowledged EXCEPT SELECT name FROM chaos.tx;
 
 -- check: every committed change of a row is one event, and nothing else is
 (SELECT type, thing, version FROM chaos.did EXCEPT ALL
@@ -43,8 +46,9 @@ WHERE must AND NOT EXISTS (SELECT FROM chaos.arrived a WHERE a.delivery_id = w.d
 SELECT w.delivery_id, w.webhook_id, d.status, d.attempts, d.error FROM chaos.wanted w
 LEFT JOIN webhook.deliveries d ON d.id = w.delivery_id WHERE must AND d.status IS DISTINCT FROM 'delivered';
 
--- check: what arrived was committed
-SELECT a.n, a.event_id, a.at, a.body FROM chaos.arrived a WHERE NOT EXISTS (SELECT FROM webhook.events e WHERE e.id = a.event_id);
+-- check: what arrived was committed, if only on a server that is no more and whose standby did not have it
+SELECT a.n, a.event_id, a.at, a.body FROM chaos.arrived a WHERE NOT EXISTS (SELECT FROM webhook.events e WHERE e.id = a.event_id)
+  AND NOT EXISTS (SELECT FROM chaos.undone_event u WHERE u.event_id = a.event_id);
 
 -- check: what arrived was wanted, or asked for by a replay
 SELECT a.n, a.at, w.* FROM chaos.arrived a JOIN chaos.wanted w ON w.delivery_id = a.delivery_id

@@ -6,13 +6,14 @@ pub const FULL_DISK: &str = "writes to a full disk";
 pub const WRONG_CLOCK: &str = "clocks found wrong";
 
 /// What was brought about, and the words in a log that show it.
-const SIGNS: [(&str, &str); 8] = [
+const SIGNS: [(&str, &str); 9] = [
     ("relays killed", "ended by signal: 9"),
     ("relays dead at a point of their code", "ended by signal: 6"),
     ("relays that ended in order", "ended by exit status: 0"),
     ("connections lost", "no connection to PostgreSQL"),
     ("backends killed", "was terminated by signal 9"),
     ("servers started after a crash", "automatic recovery in progress"),
+    ("standbys that took over", "selected new timeline ID"),
     (FULL_DISK, "No space left on device"),
     (WRONG_CLOCK, "PostgreSQL differ"),
 ];

@@ -6,17 +6,21 @@ use rand::Rng;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use tokio::time::{Instant, sleep};
-use webhook_tests::cluster::{Cluster, Stop};
+use webhook_tests::cluster::Stop;
 use webhook_tests::process::{Signal, children, signal_to};
 use webhook_tests::receiver::{Receiver, Reply};
 use webhook_tests::session::Session;
 use webhook_tests::until::until;
 
 use crate::fleet::Fleet;
-use crate::plan::{Fault, Plan};
+use crate::plan::{Fault, Plan, Takeover};
+use crate::servers::Servers;
 
 /// It takes the relays so long to notice a fault: what they send meanwhile may be doubled as well.
 const NOTICE: Duration = Duration::from_secs(1);
+
+/// For so long a relay that is cut off goes on sending what it has read: `TRUST` in relay/src/context.rs, and one request.
+const TRUST: Duration = Duration::from_secs(12);
 
 /// A hard fault that landed.
 #[derive(Debug)]
@@ -32,7 +36,7 @@ pub struct Landed {
 /// What can be broken.
 pub struct Scene<'a> {
     /// Postgres.
-    pub cluster: &'a Cluster,
+    pub servers: Servers,
     /// The relays.
     pub fleet: Fleet,
     /// Commits do not wait for the disk.
@@ -86,7 +90,7 @@ impl Scene<'_> {
             self.note_upset();
             for (place, until) in std::mem::take(&mut self.broken) {
                 if until <= Instant::now() {
-                    self.fleet.place(place).proxy.pass();
+                    self.fleet.place(place).pass();
                     self.note("the link passes again", SystemTime::now());
                 } else {
                     self.broken.push((place, until));
@@ -113,20 +117,20 @@ impl Scene<'_> {
             (Fault::Freeze(time), Some(place)) => {
                 self.fleet.freeze(place, time);
             }
-            (Fault::Cut, Some(place)) => self.fleet.place(place).proxy.cut(),
+            (Fault::Cut, Some(place)) => self.fleet.place(place).cut(),
             (Fault::Refuse(time), Some(place)) => {
-                self.fleet.place(place).proxy.refuse();
+                self.fleet.place(place).refuse();
                 self.broken.push((place, Instant::now() + time));
             }
             (Fault::Stall(time), Some(place)) => {
-                self.fleet.place(place).proxy.stall();
+                self.fleet.place(place).stall();
                 self.broken.push((place, Instant::now() + time));
             }
             (Fault::Join, _) => self.fleet.join(random, None).await,
             (Fault::Backend, _) => {
                 let writer = self.write_no_wal().await;
-                let victim =
-                    writer.or_else(|| children(self.cluster.pid()).choose(&mut self.random).copied());
+                let victim = writer
+                    .or_else(|| children(self.servers.primary().pid()).choose(&mut self.random).copied());
                 if let Some(victim) = victim {
                     signal_to(victim, Signal::KILL);
                 }
@@ -136,18 +140,19 @@ impl Scene<'_> {
                 if matches!(how, Stop::Kill) {
                     self.write_no_wal().await;
                 }
-                self.cluster.restart(how).await;
+                self.servers.primary().restart(how).await;
             }
             (Fault::Receivers, _) => self.receivers_fail(),
             (Fault::Recover, _) => self.receiver_recovers(),
             (Fault::Disk(time), _) => {
-                if let Some(disk) = self.cluster.disk() {
+                if let Some(disk) = self.servers.primary().disk() {
                     disk.fill();
                     self.wait(time).await;
                 }
                 self.postgres_runs().await;
             }
             (Fault::Clock(seconds), _) => self.fleet.set_clock(seconds),
+            (Fault::FailOver(behind, how), _) => self.fail_over(behind, how).await,
             (_, None) => {}
         }
         if fault.is_hard() && !matches!(fault, Fault::Doom(..)) {
@@ -155,9 +160,23 @@ impl Scene<'_> {
         }
     }
 
+    async fn fail_over(&mut self, behind: Duration, how: Takeover) {
+        let began = SystemTime::now();
+        self.postgres_runs().await;
+        if matches!(how, Takeover::CutOff(_)) {
+            self.fleet.cut_off(self.servers.primary().address());
+        }
+        self.servers.hold_up_standby();
+        self.wait(behind).await;
+        self.servers.fail_over(how).await;
+        if matches!(how, Takeover::CutOff(_)) {
+            self.landed.push(Landed { name: "the primary is cut off".into(), began, ended: began + TRUST });
+        }
+    }
+
     /// In a forgetful round, lets commits pile up in the server's memory, where a kill loses them; returns who should write them.
     async fn write_no_wal(&mut self) -> Option<u32> {
-        let writer = if self.forgetful { self.cluster.freeze_wal_writer() } else { None };
+        let writer = if self.forgetful { self.servers.primary().freeze_wal_writer() } else { None };
         if writer.is_some() {
             self.wait(Duration::from_millis(500)).await;
         }
@@ -167,13 +186,13 @@ impl Scene<'_> {
     /// There is room on the disk, and the server accepts connections. One that could not recover, for want of room or because
     /// it was killed while it did, has ended.
     async fn postgres_runs(&mut self) {
-        if let Some(disk) = self.cluster.disk() {
+        if let Some(disk) = self.servers.primary().disk() {
             disk.free();
         }
-        let url = self.cluster.url("postgres");
+        let url = self.servers.primary().url("postgres");
         until("Postgres to accept connections", async || {
-            if self.cluster.is_down() {
-                self.cluster.restart(Stop::Kill).await;
+            if self.servers.primary().is_down() {
+                self.servers.primary().restart(Stop::Kill).await;
             }
             Session::try_open(&url).await.map(drop)
         })

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use webhook_tests::cluster::{Cluster, Stop};
 use webhook_tests::database::Database;
+use webhook_tests::fault::Proxy;
 use webhook_tests::receiver::Receiver;
 use webhook_tests::relay::Relay;
 
@@ -51,6 +52,29 @@ async fn to_a_promoted_standby() {
     // It is the same cluster under another address: nobody has to adopt it.
     assert_eq!(session.value("SELECT webhook._epoch()").await, epoch);
     relay.ready().await;
+}
+
+#[tokio::test]
+async fn what_a_synchronous_standby_does_not_have_is_not_sent() {
+    let primary = Cluster::start(&[]).await;
+    if !primary.has("pg_basebackup") {
+        return;
+    }
+    let (db, receiver) = (Database::on(&primary).await, Receiver::start());
+    db.webhook(&receiver.url("/hook"), "").await;
+    let link = Proxy::before(primary.address()).await;
+    let _standby = primary.standby(link.address()).await;
+    primary.wait_for_standbys().await;
+    let _relay = Relay::start(&db.url()).await;
+    link.stall();
+    // Seen at once, and lost if the standby took over now.
+    db.run("SET synchronous_commit = off; SELECT webhook_emit('user.created', '{}')").await;
+    let waits =
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND query LIKE '%_relay_read(%'";
+    db.until(waits, "1").await;
+    assert_eq!(receiver.count(), 0);
+    link.pass();
+    receiver.wait_for(1).await;
 }
 
 #[tokio::test]

@@ -35,6 +35,7 @@ mod events;
 mod explain;
 mod failover;
 mod foreign;
+mod forgotten;
 mod formats;
 mod guarantees;
 mod https;
