@@ -22,6 +22,7 @@ fn _wal_mark() -> TableIterator<'static, (name!(lsn, i64), name!(next_xid, i64))
 #[pg_extern(sql = false)]
 fn _flush_wal() {
     flush_all();
+    replicate();
 }
 
 fn flush_all() {
@@ -71,7 +72,7 @@ fn flush_commits(from: i64, to: i64) {
 /// Waits until the synchronous standbys, if there are any, have what is on disk here. A commit that did not wait for them, or one that
 /// became visible by a restart in the midst of its waiting, could be lost by a failover.
 fn replicate() {
-    // SAFETY: what a commit does, which holds interrupts too: an end of the session is heeded when it is over. Nothing in it raises.
+    // SAFETY: what a commit does, which holds interrupts too: it heeds them itself. Nothing in it raises.
     unsafe {
         pg_sys::InterruptHoldoffCount += 1;
         pg_sys::SyncRepWaitForLSN(pg_sys::GetFlushRecPtr(std::ptr::null_mut()), true);

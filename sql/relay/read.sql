@@ -20,7 +20,7 @@ COMMENT ON FUNCTION webhook._wal_mark() IS
 CREATE FUNCTION webhook._flush_wal() RETURNS void
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', '_flush_wal_wrapper';
 COMMENT ON FUNCTION webhook._flush_wal() IS
-    'Returns when the WAL written so far is on disk.';
+    'Returns when the WAL written so far is on disk and on the synchronous standbys.';
 
 CREATE FUNCTION webhook._flush_commits(from_xid bigint, to_xid bigint) RETURNS void
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', '_flush_commits_wrapper';

@@ -1,5 +1,7 @@
 //! Doing to a round what its plan says.
 
+use std::fmt::Write;
+use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
 use rand::Rng;
@@ -7,6 +9,7 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use tokio::time::{Instant, sleep};
 use webhook_tests::cluster::Stop;
+use webhook_tests::firewall::{Deaf, Firewall};
 use webhook_tests::process::{Signal, children, signal_to};
 use webhook_tests::receiver::{Receiver, Reply};
 use webhook_tests::session::Session;
@@ -33,6 +36,15 @@ pub struct Landed {
     pub ended: SystemTime,
 }
 
+/// Something that packets go along.
+#[derive(Debug)]
+pub enum Way {
+    /// The proxy of a relay.
+    Link(usize),
+    /// Packets for which the firewall has a name.
+    Packets(String),
+}
+
 /// What can be broken.
 pub struct Scene<'a> {
     /// Postgres.
@@ -49,8 +61,12 @@ pub struct Scene<'a> {
     pub random: StdRng,
     /// What was done.
     pub landed: Vec<Landed>,
-    /// Links that stand still or refuse, and until when.
-    pub broken: Vec<(usize, Instant)>,
+    /// What is broken, and until when.
+    pub broken: Vec<(Way, Instant)>,
+    /// Drops packets, where it may.
+    pub firewall: Option<&'a Firewall>,
+    /// What it says of that.
+    pub dropped: String,
 }
 
 impl Scene<'_> {
@@ -67,8 +83,8 @@ impl Scene<'_> {
         self.receiver_recovers();
         self.postgres_runs().await;
         self.fleet.heal(&mut self.random).await;
-        if !std::mem::take(&mut self.broken).is_empty() {
-            self.note("links pass again", SystemTime::now());
+        for (way, _) in std::mem::take(&mut self.broken) {
+            self.mend(way);
         }
         while self.fleet.is_unsettled() {
             self.wait(Duration::from_millis(100)).await;
@@ -88,15 +104,39 @@ impl Scene<'_> {
             sleep(Duration::from_millis(20)).await;
             self.fleet.tend(&mut self.random).await;
             self.note_upset();
-            for (place, until) in std::mem::take(&mut self.broken) {
+            for (way, until) in std::mem::take(&mut self.broken) {
                 if until <= Instant::now() {
-                    self.fleet.place(place).pass();
-                    self.note("the link passes again", SystemTime::now());
+                    self.mend(way);
                 } else {
-                    self.broken.push((place, until));
+                    self.broken.push((way, until));
                 }
             }
         }
+    }
+
+    fn mend(&mut self, way: Way) {
+        match way {
+            Way::Link(place) => self.fleet.place(place).pass(),
+            Way::Packets(name) => {
+                let count = self.firewall.map_or(0, |firewall| firewall.pass(&name));
+                if count > 0 {
+                    let _ = writeln!(self.dropped, "{name}: {count} packets were dropped");
+                }
+            }
+        }
+        self.note("the way is free again", SystemTime::now());
+    }
+
+    /// Has the firewall drop packets.
+    fn silence(&mut self, name: &str, end: SocketAddr, deaf: Deaf, time: Duration) {
+        let Some(firewall) = self.firewall else { return };
+        let name = format!("{name}_{}", self.landed.len());
+        firewall.silence(&name, end, deaf);
+        self.broken.push((Way::Packets(name), Instant::now() + time));
+        let began = SystemTime::now();
+        // The relay may go on for a while, and the server has another one lead meanwhile; what is on its way to a receiver may come
+        // when packets pass again.
+        self.landed.push(Landed { name: "packets are dropped".into(), began, ended: began + TRUST });
     }
 
     fn note(&mut self, name: &str, began: SystemTime) {
@@ -120,11 +160,19 @@ impl Scene<'_> {
             (Fault::Cut, Some(place)) => self.fleet.place(place).cut(),
             (Fault::Refuse(time), Some(place)) => {
                 self.fleet.place(place).refuse();
-                self.broken.push((place, Instant::now() + time));
+                self.broken.push((Way::Link(place), Instant::now() + time));
             }
             (Fault::Stall(time), Some(place)) => {
                 self.fleet.place(place).stall();
-                self.broken.push((place, Instant::now() + time));
+                self.broken.push((Way::Link(place), Instant::now() + time));
+            }
+            (Fault::Silence(deaf, time), Some(place)) => {
+                let home = self.fleet.place(place).home();
+                self.silence("postgres", (home, 0).into(), deaf, time);
+            }
+            (Fault::Hush(deaf, time), _) => {
+                let receiver = self.receiver.address();
+                self.silence("receiver", receiver, deaf, time);
             }
             (Fault::Join, _) => self.fleet.join(random, None).await,
             (Fault::Backend, _) => {
@@ -152,7 +200,7 @@ impl Scene<'_> {
                 self.postgres_runs().await;
             }
             (Fault::Clock(seconds), _) => self.fleet.set_clock(seconds),
-            (Fault::FailOver(behind, how), _) => self.fail_over(behind, how).await,
+            (Fault::FailOver(_, behind, how), _) => self.fail_over(behind, how).await,
             (_, None) => {}
         }
         if fault.is_hard() && !matches!(fault, Fault::Doom(..)) {

@@ -1,6 +1,6 @@
 //! The relays of a round: each behind a link of its own to Postgres, started again when it dies.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::{Duration, SystemTime};
@@ -42,6 +42,11 @@ impl Place {
     /// They stand still.
     pub fn stall(&self) {
         self.links.iter().for_each(Proxy::stall);
+    }
+
+    /// From where Postgres sees them come.
+    pub fn home(&self) -> Ipv4Addr {
+        self.links[0].home()
     }
 
     /// They pass again.

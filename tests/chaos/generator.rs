@@ -151,18 +151,21 @@ impl Worker {
         script
     }
 
-    /// A transaction that changes a webhook or replays something.
+    /// A transaction that creates, changes or deletes a webhook, replays or cancels something.
     fn manage(&mut self, webhooks: &mut Webhooks) -> Vec<String> {
         let random = &mut self.random;
         let steady = webhooks.steady.choose(random).expect("webhooks");
         let fickle = webhooks.fickle.choose(random).expect("webhooks");
         let unordered = webhooks.unordered.choose(random).expect("webhooks");
         let limit = 1 << random.random_range(0..6);
-        let statement = match random.random_range(0..24) {
-            0 => format!(
-                "SELECT chaos.create_webhook('{}/new', '{{thing.*,note.*}}', '{{}}')",
+        let options = ["{}", r#"{"ordered": true}"#].choose(random).expect("options");
+        let statement = match random.random_range(0..28) {
+            0 | 24 => format!(
+                "SELECT chaos.create_webhook('{}/new', '{{thing.*,note.*}}', '{options}')",
                 webhooks.target
             ),
+            25 => "SELECT chaos.delete_webhook('/new')".into(),
+            26 | 27 => "SELECT chaos.cancel()".into(),
             1..=3 => format!("SELECT chaos.rotate('{steady}')"),
             4..=6 => format!("SELECT chaos.update_webhook('{steady}', '{{\"max_in_flight\": {limit}}}')"),
             7 => format!("SELECT chaos.update_webhook('{fickle}', '{{\"events\": [\"thing.*\"]}}')"),

@@ -16,11 +16,13 @@ CREATE TABLE chaos.version (
 CREATE TABLE chaos.secret (webhook_id text NOT NULL, secret text NOT NULL);
 CREATE TABLE chaos.replayed (delivery_id text NOT NULL, at timestamptz NOT NULL DEFAULT clock_timestamp());
 
+CREATE TABLE chaos.canceled (delivery_id text NOT NULL, at timestamptz NOT NULL DEFAULT clock_timestamp());
 -- Commits that were acknowledged and must not be lost.
 CREATE TABLE chaos.acknowledged (name bigint NOT NULL);
--- What only the former primary knows: events, and webhooks with changes.
+-- What only the former primary knows: events, webhooks with changes, and replays, of which a failure may have been logged here.
 CREATE TABLE chaos.undone_event (event_id text NOT NULL);
 CREATE TABLE chaos.undone_version (webhook_id text NOT NULL);
+CREATE TABLE chaos.undone_replay (delivery_id text NOT NULL);
 
 -- What the receiver saw, and what was done to it all; written when it is over.
 CREATE TABLE chaos.arrived (
@@ -49,6 +51,16 @@ BEGIN
     PERFORM webhook_update(webhook, changes);
     PERFORM chaos.note_version(webhook);
 END $$;
+-- Of the webhooks at that path any.
+CREATE FUNCTION chaos.delete_webhook(path text) RETURNS void LANGUAGE sql AS $$
+    WITH gone AS MATERIALIZED (
+        SELECT w.id, webhook_delete(w.id) FROM (SELECT h.id FROM webhook.webhooks h WHERE h.url LIKE '%' || path ORDER BY random() LIMIT 1) w)
+    INSERT INTO chaos.version (webhook_id, keeps, since, types, ordered)
+    SELECT DISTINCT ON (v.webhook_id) v.webhook_id, false, v.since, '{}'::text[], v.ordered FROM chaos.version v JOIN gone g ON g.id = v.webhook_id
+$$;
+CREATE FUNCTION chaos.cancel() RETURNS void LANGUAGE sql AS $$
+    INSERT INTO chaos.canceled SELECT p.delivery_id FROM (SELECT delivery_id FROM webhook.pending ORDER BY random() LIMIT 3) p WHERE webhook_cancel(p.delivery_id)
+$$;
 CREATE FUNCTION chaos.rotate(webhook text) RETURNS void LANGUAGE sql AS $$
     INSERT INTO chaos.secret SELECT webhook, r.secret FROM webhook_rotate_secret(webhook, grace => '1 hour') r
 $$;
@@ -103,5 +115,8 @@ CREATE FUNCTION chaos.undo(known jsonb) RETURNS void LANGUAGE sql AS $$
         SELECT webhook_id, xid, since FROM jsonb_populate_recordset(NULL::chaos.version, known->'versions')
         EXCEPT SELECT webhook_id, xid, since FROM chaos.version) v;
     INSERT INTO chaos.secret SELECT * FROM jsonb_populate_recordset(NULL::chaos.secret, known->'secrets') EXCEPT SELECT * FROM chaos.secret;
-    INSERT INTO chaos.replayed SELECT * FROM jsonb_populate_recordset(NULL::chaos.replayed, known->'replays') EXCEPT SELECT * FROM chaos.replayed;
+    WITH undone AS (
+        INSERT INTO chaos.replayed SELECT * FROM jsonb_populate_recordset(NULL::chaos.replayed, known->'replays') EXCEPT SELECT * FROM chaos.replayed
+        RETURNING delivery_id)
+    INSERT INTO chaos.undone_replay SELECT delivery_id FROM undone;
 $$;

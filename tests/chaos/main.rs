@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime;
 use webhook_tests::clock;
+use webhook_tests::firewall::Firewall;
 use webhook_tests::stage::Stage;
 
 use evidence::Evidence;
@@ -67,8 +68,12 @@ fn run() -> ExitCode {
     thread::scope(|scope| {
         for _ in 0..jobs {
             scope.spawn(|| {
+                let firewall = Firewall::enter();
+                if firewall.is_none() {
+                    println!("NOT CHECKED: packets that are dropped, as this user may not make a network, or there is no nft");
+                }
                 while let Some(seed) = next() {
-                    let account = play(seed);
+                    let account = play(seed, firewall.as_ref());
                     let mut total = total.lock().expect("total");
                     match account {
                         Some(account) => {
@@ -98,6 +103,7 @@ fn sum_up(mut total: Total, rounds: usize) -> ExitCode {
     missing.retain(|sign| match *sign {
         evidence::FULL_DISK => std::env::var_os("CHAOS_INSIDE").is_some(),
         evidence::WRONG_CLOCK => clock::threaded().is_some(),
+        evidence::DROPPED => Firewall::enter().is_some(),
         _ => true,
     });
     // A few rounds need not have everything.
@@ -109,10 +115,10 @@ fn sum_up(mut total: Total, rounds: usize) -> ExitCode {
 }
 
 /// Plays one round and says how it went.
-fn play(seed: u64) -> Option<Account> {
+fn play(seed: u64, firewall: Option<&Firewall>) -> Option<Account> {
     let begun = Instant::now();
     let step_failed = |_| Err("a step failed: its panic is above".into());
-    let result = catch_unwind(|| block_on(round::run(seed))).unwrap_or_else(step_failed);
+    let result = catch_unwind(|| block_on(round::run(seed, firewall))).unwrap_or_else(step_failed);
     let took = Duration::from_secs(begun.elapsed().as_secs());
     match result {
         Ok(account) => {

@@ -7,6 +7,7 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use webhook_tests::cluster::Stop;
+use webhook_tests::firewall::Deaf;
 
 /// A fault, or the end of one.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +32,10 @@ pub enum Fault {
     Refuse(Duration),
     /// They stand still for so long.
     Stall(Duration),
+    /// Packets between a relay and Postgres are dropped for so long.
+    Silence(Deaf, Duration),
+    /// Those between all relays and the receivers.
+    Hush(Deaf, Duration),
     /// The receivers fail in every way, each request in another.
     Receivers,
     /// They answer again.
@@ -40,7 +45,7 @@ pub enum Fault {
     /// The relays' clocks are off by so many seconds from now on.
     Clock(i64),
     /// The standby falls behind for so long, and then takes the primary's place.
-    FailOver(Duration, Takeover),
+    FailOver(Standby, Duration, Takeover),
 }
 
 /// How a standby takes the place of its primary.
@@ -108,14 +113,23 @@ pub enum Kind {
     Everything,
     /// Postgres dies for good, and a standby takes its place.
     Failover,
+    /// Packets are dropped, on one relay's way to Postgres for longer than its leases.
+    Network,
 }
 
 impl Plan {
     /// The plan of a seed.
     pub fn of(seed: u64) -> Self {
         let mut random = StdRng::seed_from_u64(seed);
-        let kinds =
-            [Kind::Everything, Kind::Polite, Kind::Relays, Kind::Postgres, Kind::Links, Kind::Failover];
+        let kinds = [
+            Kind::Everything,
+            Kind::Polite,
+            Kind::Relays,
+            Kind::Postgres,
+            Kind::Links,
+            Kind::Failover,
+            Kind::Network,
+        ];
         let kind = kinds[seed as usize % kinds.len()];
         let mut steps: Vec<_> = (0..random.random_range(8..14))
             .map(|_| (Duration::from_millis(random.random_range(200..1800)), kind.fault(&mut random)))
@@ -124,7 +138,11 @@ impl Plan {
             let asleep = Duration::from_secs(random.random_range(32..40));
             steps.insert(0, (Duration::from_secs(1), Fault::Freeze(asleep)));
         }
-        let least = if kind == Kind::Links { 2 } else { 1 };
+        if kind == Kind::Network {
+            let silent = Duration::from_secs(random.random_range(32..40));
+            steps.insert(0, (Duration::from_secs(1), Fault::Silence(deaf(&mut random), silent)));
+        }
+        let least = if matches!(kind, Kind::Links | Kind::Network) { 2 } else { 1 };
         let may_die = matches!(kind, Kind::Postgres | Kind::Everything | Kind::Failover);
         let relays = random.random_range(least..=3);
         let mut plan =
@@ -144,7 +162,8 @@ impl Plan {
         let time = Duration::from_millis(random.random_range(0..4000));
         let how = [Takeover::Killed, Takeover::CutOff(time), Takeover::Beside(time)];
         let behind = Duration::from_millis(random.random_range(0..1500));
-        let step = (Duration::from_secs(1), Fault::FailOver(behind, *how.choose(random).expect("ways")));
+        let step =
+            (Duration::from_secs(1), Fault::FailOver(mode, behind, *how.choose(random).expect("ways")));
         self.steps.insert(random.random_range(1..self.steps.len()), step);
         self.standby = Some(mode);
     }
@@ -168,8 +187,8 @@ impl Plan {
 impl Kind {
     fn fault(self, random: &mut StdRng) -> Fault {
         use Fault::{
-            Backend, Clock, Cut, Disk, Doom, Freeze, Join, Kill, Receivers, Recover, Refuse, Replace, Server,
-            Stall,
+            Backend, Clock, Cut, Disk, Doom, Freeze, Hush, Join, Kill, Receivers, Recover, Refuse, Replace,
+            Server, Silence, Stall,
         };
         let short = Duration::from_millis(random.random_range(300..7000));
         let doom = Doom(POINTS.choose(random).expect("points"), 1 << random.random_range(0..6));
@@ -187,10 +206,19 @@ impl Kind {
             Self::Postgres => [&polite[..], &relays, &server, &server].concat(),
             Self::Links => [&polite[..], &relays, &links, &links].concat(),
             Self::Everything => [&polite[..], &relays, &server, &links, &rare, &rare].concat(),
+            Self::Network => {
+                let packets =
+                    [Silence(deaf(random), long), Hush(deaf(random), short), Hush(deaf(random), short)];
+                [&polite[..], &relays, &packets, &packets, &packets].concat()
+            }
             Self::Failover => [&polite[..], &relays, &server, &[Cut]].concat(),
         };
         *all.choose(random).expect("faults")
     }
+}
+
+fn deaf(random: &mut StdRng) -> Deaf {
+    *[Deaf::There, Deaf::Here, Deaf::Both].choose(random).expect("sides")
 }
 
 impl Fault {
@@ -204,6 +232,7 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Doom(point, nth) => write!(f, "Doom({point}:{nth})"),
+            Self::FailOver(to, behind, how) => write!(f, "FailOver({to:?}, {behind:?}, {how:?})"),
             other => write!(f, "{other:?}"),
         }
     }

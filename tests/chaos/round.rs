@@ -5,6 +5,7 @@ use std::time::Duration;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tokio::time::{Instant, sleep};
+use webhook_tests::firewall::Firewall;
 use webhook_tests::receiver::Receiver;
 use webhook_tests::run;
 use webhook_tests::session::Session;
@@ -22,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(150);
 const PATHS: [&str; 6] = ["/plain", "/ordered", "/both", "/pauses", "/keeps", "/new"];
 
 /// Plays the round of a seed; an error is the report.
-pub async fn run(seed: u64) -> Result<Account, String> {
+pub async fn run(seed: u64, firewall: Option<&Firewall>) -> Result<Account, String> {
     let plan = Plan::of(seed);
     let mut servers = Servers::start(&plan).await;
     let receiver = Receiver::start();
@@ -68,6 +69,8 @@ pub async fn run(seed: u64) -> Result<Account, String> {
         random,
         landed: Vec::new(),
         broken: Vec::new(),
+        firewall,
+        dropped: String::new(),
     };
     scene.play(&plan).await;
     generator.end();
@@ -82,6 +85,8 @@ pub async fn run(seed: u64) -> Result<Account, String> {
     for webhook in [pauses, keeps] {
         session.run(&format!("SELECT chaos.update_webhook('{webhook}', '{{\"status\": \"active\"}}')")).await;
     }
+    // What was put aside while its webhook was deleted goes now rather than in ten minutes.
+    session.run("SELECT webhook._relay_maintain()").await;
     let left = drain(&session).await;
     scene.fleet.end().await;
     if plan.standby == Some(Standby::Asynchronous) {
@@ -90,7 +95,7 @@ pub async fn run(seed: u64) -> Result<Account, String> {
     let session = scene.servers.session().await;
     let verdict = verdict::judge(&session, &receiver, &scene.landed, &acknowledged).await;
     let (relays, server) = (scene.fleet.logs(), scene.servers.logs());
-    let evidence = Evidence::of(&[&relays, &server]);
+    let evidence = Evidence::of(&[&relays, &server, &scene.dropped]);
     let account = Account { kind: plan.name(), committed, evidence, ..verdict.account };
     if left.is_none() && verdict.broken.is_empty() {
         return Ok(account);

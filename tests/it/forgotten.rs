@@ -82,3 +82,26 @@ async fn by_a_failover() {
     is_found(&copy, &event).await;
     session.run(&record).await;
 }
+
+#[tokio::test]
+async fn what_was_claimed_where_nobody_knows_of_it_is_sent_again() {
+    let db = Database::new().await;
+    let (webhook, _) = db.webhook("https://example.com/", "").await;
+    let event = db.emit("user.created", "{}").await;
+    let delivery = db.value(&format!("SELECT webhook._delivery_id('{event}', '{webhook}')")).await;
+    let recorded = format!("SELECT webhook._relay_recorded('{{{delivery}}}')");
+    let record = |outcome| {
+        format!(
+            "SELECT webhook._relay_record('{RELAY}', NULL, NULL, NULL, NULL, NULL, '{{{delivery}}}', '{{{event}}}', '{{{webhook}}}', '{{NULL}}',
+                 '{{{outcome}}}', '{{1}}', '{{1}}', '{{7}}', '{{0}}', '{{500}}', '{{1}}', '{{NULL}}', '{{NULL}}', '{{NULL}}', '{{1000}}')"
+        )
+    };
+    db.run(&record("retry")).await;
+    assert!(db.rows(&recorded).await.is_empty(), "the next leader would leave it out");
+    // It was there, and somebody canceled it: that it had been on its way is logged.
+    db.run(&record("hold")).await;
+    assert_eq!(db.value(&format!("SELECT webhook_cancel('{delivery}')")).await, "t");
+    db.run(&record("retry")).await;
+    let logged = "SELECT outcome FROM webhook.attempts ORDER BY number";
+    assert_eq!(db.rows(logged).await.concat(), ["canceled", "retry"]);
+}

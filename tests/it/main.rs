@@ -38,6 +38,7 @@ mod foreign;
 mod forgotten;
 mod formats;
 mod guarantees;
+mod half_open;
 mod https;
 mod isolation;
 mod leaks;

@@ -361,6 +361,10 @@ impl Cluster {
         command.args(["--auth=trust", "--username=postgres", "--no-sync", "--encoding=UTF8"]);
         command.args(["--locale=C.UTF-8", "-D"]).arg(self.data()).args(arguments);
         succeed(&mut command);
+        // A proxy comes from an address of its own.
+        let mut file =
+            File::options().append(true).open(self.data().join("pg_hba.conf")).expect("open pg_hba.conf");
+        file.write_all(b"host all,replication all 127.0.0.0/8 trust\n").expect("write pg_hba.conf");
     }
 
     fn all_settings(&self) -> impl Iterator<Item = String> {
