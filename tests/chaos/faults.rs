@@ -78,9 +78,12 @@ impl Scene<'_> {
         }
     }
 
-    /// Everything whole again.
+    /// Everything whole again, once the firewall has been silent for as long as it should.
     pub async fn heal(&mut self) {
         self.receiver_recovers();
+        while self.broken.iter().any(|(way, _)| matches!(way, Way::Packets(_))) {
+            self.wait(Duration::from_millis(100)).await;
+        }
         self.postgres_runs().await;
         self.fleet.heal(&mut self.random).await;
         for (way, _) in std::mem::take(&mut self.broken) {

@@ -264,6 +264,24 @@ async fn a_fenced_leader_sends_nothing_twice_when_it_leads_again() {
 }
 
 #[tokio::test]
+async fn what_met_a_lock_is_recorded_as_it_was_and_the_lead_is_kept() {
+    let mut stage = Stage::new(&[plain(), plain()]).await;
+    stage.lead(1);
+    stage.read(1, 1..=1).await;
+    let (one, two) = (stage.arrival().await, stage.arrival().await);
+    one.answer.send(200).unwrap();
+    stage.refuse(StoreError::Busy("deadlock detected".into())).await;
+    two.answer.send(200).unwrap();
+    stage.delivered(2).await;
+    let batch = stage.record().await;
+    assert_eq!(words(&batch.judged), [Word::Delivered]);
+    assert_eq!(batch.cursor.unwrap().position, position(0), "one of the event's deliveries is not in it");
+    let batch = stage.record().await;
+    assert_eq!((words(&batch.judged), batch.cursor.unwrap().position), (vec![Word::Delivered], position(1)));
+    assert_eq!(stage.orders.borrow().over, 0);
+}
+
+#[tokio::test]
 async fn outcomes_of_leased_deliveries_survive_a_lost_database() {
     let mut stage = Stage::new(&[plain()]).await;
     let row = stage.pending(1);
