@@ -1,7 +1,5 @@
 //! Doing to a round what its plan says.
 
-use std::fmt::Write;
-use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
 use rand::Rng;
@@ -9,21 +7,19 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use tokio::time::{Instant, sleep};
 use webhook_tests::cluster::Stop;
-use webhook_tests::firewall::{Deaf, Firewall};
+use webhook_tests::firewall::Firewall;
 use webhook_tests::process::{Signal, children, signal_to};
 use webhook_tests::receiver::{Receiver, Reply};
 use webhook_tests::session::Session;
 use webhook_tests::until::until;
 
 use crate::fleet::Fleet;
-use crate::plan::{Fault, Plan, Takeover};
+use crate::plan::{Fault, Plan};
 use crate::servers::Servers;
+use crate::ways::Way;
 
 /// It takes the relays so long to notice a fault: what they send meanwhile may be doubled as well.
 const NOTICE: Duration = Duration::from_secs(1);
-
-/// For so long a relay that is cut off goes on sending what it has read: `TRUST` in relay/src/context.rs, and one request.
-const TRUST: Duration = Duration::from_secs(12);
 
 /// A hard fault that landed.
 #[derive(Debug)]
@@ -34,15 +30,6 @@ pub struct Landed {
     pub began: SystemTime,
     /// … until when.
     pub ended: SystemTime,
-}
-
-/// Something that packets go along.
-#[derive(Debug)]
-pub enum Way {
-    /// The proxy of a relay.
-    Link(usize),
-    /// Packets for which the firewall has a name.
-    Packets(String),
 }
 
 /// What can be broken.
@@ -117,32 +104,7 @@ impl Scene<'_> {
         }
     }
 
-    fn mend(&mut self, way: Way) {
-        match way {
-            Way::Link(place) => self.fleet.place(place).pass(),
-            Way::Packets(name) => {
-                let count = self.firewall.map_or(0, |firewall| firewall.pass(&name));
-                if count > 0 {
-                    let _ = writeln!(self.dropped, "{name}: {count} packets were dropped");
-                }
-            }
-        }
-        self.note("the way is free again", SystemTime::now());
-    }
-
-    /// Has the firewall drop packets.
-    fn silence(&mut self, name: &str, end: SocketAddr, deaf: Deaf, time: Duration) {
-        let Some(firewall) = self.firewall else { return };
-        let name = format!("{name}_{}", self.landed.len());
-        firewall.silence(&name, end, deaf);
-        self.broken.push((Way::Packets(name), Instant::now() + time));
-        let began = SystemTime::now();
-        // The relay may go on for a while, and the server has another one lead meanwhile; what is on its way to a receiver may come
-        // when packets pass again.
-        self.landed.push(Landed { name: "packets are dropped".into(), began, ended: began + TRUST });
-    }
-
-    fn note(&mut self, name: &str, began: SystemTime) {
+    pub(crate) fn note(&mut self, name: &str, began: SystemTime) {
         self.landed.push(Landed { name: name.into(), began, ended: SystemTime::now() + NOTICE });
     }
 
@@ -211,20 +173,6 @@ impl Scene<'_> {
         }
     }
 
-    async fn fail_over(&mut self, behind: Duration, how: Takeover) {
-        let began = SystemTime::now();
-        self.postgres_runs().await;
-        if matches!(how, Takeover::CutOff(_)) {
-            self.fleet.cut_off(self.servers.primary().address());
-        }
-        self.servers.hold_up_standby();
-        self.wait(behind).await;
-        self.servers.fail_over(how).await;
-        if matches!(how, Takeover::CutOff(_)) {
-            self.landed.push(Landed { name: "the primary is cut off".into(), began, ended: began + TRUST });
-        }
-    }
-
     /// In a forgetful round, lets commits pile up in the server's memory, where a kill loses them; returns who should write them.
     async fn write_no_wal(&mut self) -> Option<u32> {
         let writer = if self.forgetful { self.servers.primary().freeze_wal_writer() } else { None };
@@ -236,7 +184,7 @@ impl Scene<'_> {
 
     /// There is room on the disk, and the server accepts connections. One that could not recover, for want of room or because
     /// it was killed while it did, has ended.
-    async fn postgres_runs(&mut self) {
+    pub(crate) async fn postgres_runs(&mut self) {
         if let Some(disk) = self.servers.primary().disk() {
             disk.free();
         }

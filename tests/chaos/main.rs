@@ -11,6 +11,7 @@ mod plan;
 mod round;
 mod servers;
 mod verdict;
+mod ways;
 
 use std::os::unix::process::CommandExt;
 use std::panic::catch_unwind;

@@ -67,6 +67,11 @@ impl Engine {
                 }
                 None => {}
             }
+            if self.registry.get(hook.id()).is_none() {
+                // Deleted since the page was matched.
+                self.batch.forgotten.push(ticket);
+                continue;
+            }
             let event = matched.event.clone();
             let delivery = Delivery {
                 id,

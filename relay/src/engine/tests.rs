@@ -395,3 +395,17 @@ async fn a_page_that_was_matched_before_a_webhook_changed_does_not_undo_the_chan
     stage.claim(vec![row]).await;
     stage.arrival().await.answer.send(200).unwrap();
 }
+
+#[tokio::test]
+async fn a_webhook_that_was_deleted_since_a_page_was_matched_gets_nothing_of_it() {
+    let mut stage = Stage::new(&[plain(), plain()]).await;
+    stage.lead(1);
+    let mut newer = Registry::clone(&stage.registry);
+    newer.apply(vec![testing::row(1, &stage.url, &plain())], true);
+    stage.news.send(News::Registry(Arc::new(newer))).unwrap();
+    stage.read(1, 1..=1).await;
+    stage.arrival().await.answer.send(200).unwrap();
+    let batch = stage.record().await;
+    assert_eq!((batch.judged.len(), batch.cursor.unwrap().position), (1, position(1)));
+    assert!(stage.arrived.try_recv().is_err());
+}
