@@ -18,6 +18,7 @@ SET LOCAL search_path = pg_catalog, pg_temp;
 \i schema/requests.sql
 \i schema/deliveries.sql
 \i schema/relays.sql
+\i schema/term.sql
 \i schema/accounts.sql
 
 -- What users call, in the schema of their choice.

@@ -22,6 +22,7 @@ fn _wal_mark() -> TableIterator<'static, (name!(lsn, i64), name!(next_xid, i64))
 #[pg_extern(sql = false)]
 fn _flush_wal() {
     flush_all();
+    replicate();
 }
 
 fn flush_all() {
@@ -45,6 +46,11 @@ const MANY: u64 = 65_536;
 /// A flush that is not needed is not free: it is one more in a row of which each waits for the one before.
 #[pg_extern(sql = false)]
 fn _flush_commits(from: i64, to: i64) {
+    flush_commits(from, to);
+    replicate();
+}
+
+fn flush_commits(from: i64, to: i64) {
     let (from, to) = (oldest_known().max(from as u64), to as u64);
     if to.saturating_sub(from) > MANY {
         return flush_all();
@@ -60,6 +66,17 @@ fn _flush_commits(from: i64, to: i64) {
     if let Some(furthest) = asynchronous.max() {
         // SAFETY: a position at which a commit was written, or 0.
         unsafe { pg_sys::XLogFlush(furthest) };
+    }
+}
+
+/// Waits until the synchronous standbys, if there are any, have what is on disk here. A commit that did not wait for them, or one that
+/// became visible by a restart in the midst of its waiting, could be lost by a failover.
+fn replicate() {
+    // SAFETY: what a commit does, which holds interrupts too: it heeds them itself. Nothing in it raises.
+    unsafe {
+        pg_sys::InterruptHoldoffCount += 1;
+        pg_sys::SyncRepWaitForLSN(pg_sys::GetFlushRecPtr(std::ptr::null_mut()), true);
+        pg_sys::InterruptHoldoffCount -= 1;
     }
 }
 

@@ -160,10 +160,14 @@ impl Session {
         sql: &'static str,
         arguments: &[&dyn Argument],
     ) -> Result<Vec<Row>, StoreError> {
-        match self.way {
+        let rows = match self.way {
             Way::Own => within(limit, self.own_rows(sql, arguments)).await,
             Way::Lent => within(limit, self.lent_rows(sql, arguments)).await,
+        };
+        if matches!(rows, Err(StoreError::Timeout)) {
+            self.line.give_up();
         }
+        rows
     }
 
     async fn own_rows(&self, sql: &'static str, arguments: &[&dyn Argument]) -> Result<Vec<Row>, StoreError> {

@@ -16,6 +16,8 @@ CREATE FUNCTION webhook._take_over(p_instance text)
     LANGUAGE plpgsql SET search_path = pg_catalog, webhook, pg_temp AS $$
 DECLARE
     c webhook.cursors;
+    -- By chance, not by counting: on a promoted standby others may have counted as far.
+    term bigint := setval('webhook.term', ceil(random() * 9e15)::bigint);
 BEGIN
     LOOP
         SELECT * INTO c FROM webhook.cursors k ORDER BY k.n DESC LIMIT 1;
@@ -27,7 +29,7 @@ BEGIN
         VALUES (c.n + 1, p_instance, c."window", c.seq, c.xid, c.ahead) ON CONFLICT DO NOTHING;
         EXIT WHEN FOUND;
     END LOOP;
-    RETURN QUERY SELECT c.n + 1, c."window", c.seq, c.xid, c.ahead;
+    RETURN QUERY SELECT c.n + 1, (c."window"::jsonb || jsonb_build_object('term', term))::text, c.seq, c.xid, c.ahead;
 END $$;
 
 CREATE FUNCTION webhook._relay_lead(p_instance text)

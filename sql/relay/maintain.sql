@@ -91,6 +91,20 @@ BEGIN
     RETURN true;
 END $$;
 
+-- A relay that put a delivery aside in the moment in which somebody deleted its webhook did not see that, nor was it seen.
+CREATE FUNCTION webhook._cancel_orphans() RETURNS void
+    LANGUAGE sql VOLATILE SET search_path = pg_catalog, webhook, pg_temp AS $$
+    WITH RECURSIVE pending_webhooks(id) AS (
+        (SELECT p.webhook_id FROM webhook.pending p ORDER BY p.webhook_id LIMIT 1)
+        UNION ALL
+        SELECT (SELECT p.webhook_id FROM webhook.pending p WHERE p.webhook_id > l.id ORDER BY p.webhook_id LIMIT 1)
+        FROM pending_webhooks l WHERE l.id IS NOT NULL
+    )
+    SELECT webhook._cancel(p.delivery_id)
+    FROM pending_webhooks l JOIN webhook.pending p ON p.webhook_id = l.id
+    WHERE NOT EXISTS (SELECT FROM webhook.webhooks w WHERE w.id = l.id)
+$$;
+
 CREATE FUNCTION webhook._relay_maintain() RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp SET lock_timeout = '250ms' AS $$
 DECLARE
@@ -130,6 +144,7 @@ BEGIN
     DELETE FROM webhook.losses l WHERE l.at < clock_timestamp() - webhook._retention();
     DELETE FROM webhook.idempotency i WHERE i.created_at < clock_timestamp() - interval '24 hours';
     DELETE FROM webhook.secrets s WHERE s.expires_at < clock_timestamp();
+    PERFORM webhook._cancel_orphans();
     -- A relay that was away for longer than this reloads everything anyway.
     DELETE FROM webhook.changes c WHERE c.at < clock_timestamp() - interval '1 hour';
     RETURN format('%s partitions created, %s days dropped, %s left for later because they were locked', created, dropped, busy);

@@ -10,6 +10,7 @@
 --   floor  unread rows of transactions at or past xmax(low) have no smaller seq;
 --   old    the same for each transaction that was running in low, as [xid, floor];
 --   mark   [lsn, xid]: transactions from xid on emit at lsn or later. Once xmax(low) reaches xid, floor rises to lsn.
+-- And the term of the leader that reads it, by which _relay_record knows a window that was read before a crash or a failover.
 
 CREATE FUNCTION webhook._wal_mark() RETURNS TABLE (lsn bigint, next_xid bigint)
     ROWS 1 LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', '_wal_mark_wrapper';
@@ -19,12 +20,12 @@ COMMENT ON FUNCTION webhook._wal_mark() IS
 CREATE FUNCTION webhook._flush_wal() RETURNS void
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', '_flush_wal_wrapper';
 COMMENT ON FUNCTION webhook._flush_wal() IS
-    'Returns when the WAL written so far is on disk.';
+    'Returns when the WAL written so far is on disk and on the synchronous standbys.';
 
 CREATE FUNCTION webhook._flush_commits(from_xid bigint, to_xid bigint) RETURNS void
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', '_flush_commits_wrapper';
 COMMENT ON FUNCTION webhook._flush_commits(bigint, bigint) IS
-    'Returns when the commits of transactions from from_xid to before to_xid are on disk: at once, unless one was with synchronous_commit = off.';
+    'Returns when the commits of transactions from from_xid to before to_xid are on disk and on the synchronous standbys: at once, unless one did not wait for that.';
 
 -- The window that follows when this one is read to its end at snapshot high.
 CREATE FUNCTION webhook._next_window(w jsonb, high pg_snapshot) RETURNS text
@@ -41,7 +42,7 @@ BEGIN
         SELECT * INTO fresh FROM webhook._wal_mark();
         mark := jsonb_build_array(fresh.lsn, fresh.next_xid);
     END IF;
-    RETURN jsonb_build_object('low', high, 'floor', risen, 'mark', mark, 'old', coalesce((
+    RETURN jsonb_build_object('term', w->'term', 'low', high, 'floor', risen, 'mark', mark, 'old', coalesce((
         SELECT jsonb_agg(jsonb_build_array(x.xid, coalesce((SELECT (o->>1)::bigint FROM jsonb_array_elements(w->'old') o
                                                             WHERE (o->>0)::bigint = x.xid), floor)))
         FROM (SELECT x::text::bigint AS xid FROM pg_snapshot_xip(high) x) x), '[]'));
@@ -105,7 +106,8 @@ BEGIN
     WHERE coalesce(u.before, 0) < p_max_bytes
     ORDER BY u.seq, u.xid;
 
-    -- A commit with synchronous_commit = off is visible before it is on disk, and a crash could undo a fact announced by then.
+    -- A commit with synchronous_commit = off is visible before it is on disk and on a standby, and a crash or a failover could undo a
+    -- fact announced by then.
     IF FOUND THEN
         PERFORM webhook._flush_commits(pg_snapshot_xmin(low)::text::bigint, pg_snapshot_xmax(high)::text::bigint);
     END IF;

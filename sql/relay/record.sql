@@ -19,7 +19,9 @@ BEGIN
     PERFORM webhook._hold_partitions();
     IF p_n IS NOT NULL THEN
         INSERT INTO webhook.cursors (n, leader, "window", seq, xid, ahead)
-        VALUES (p_n + 1, p_instance, p_window, p_seq, p_xid, p_ahead) ON CONFLICT DO NOTHING;
+        SELECT p_n + 1, p_instance, p_window, p_seq, p_xid, p_ahead FROM webhook.term t
+        WHERE t.last_value = (p_window::jsonb->>'term')::bigint
+        ON CONFLICT DO NOTHING;
         IF NOT FOUND THEN
             RAISE EXCEPTION USING ERRCODE = '55006', MESSAGE = format('relay %s does not lead any more', p_instance),
                 HINT = 'Another relay took over; what this one has not recorded will be sent by that one.';
@@ -84,7 +86,7 @@ BEGIN
 END $$;
 
 -- Gives leased rows back as their outcomes say (a failed one of an ordered webhook with on_failed = block stays and blocks its key
--- until it is replayed or canceled); returns those whose lease is no longer ours.
+-- until it is replayed or canceled); returns those whose lease is no longer ours, or never was here.
 CREATE FUNCTION webhook._relay_return(
     p_at timestamptz, p_instance text, p_delivery_ids text[], p_outcomes text[], p_numbers integer[], p_tries integer[],
     p_leases bigint[], p_errors text[], p_delays_ms bigint[]) RETURNS SETOF text
@@ -116,7 +118,12 @@ BEGIN
         FROM back b
         WHERE p.delivery_id = b.delivery_id AND b.present = b.lease AND (b.blocks OR b.outcome IN ('retry', 'release', 'spill', 'hold'))
     )
-    SELECT b.delivery_id FROM back b WHERE b.present <> b.lease;
+    SELECT b.delivery_id FROM back b WHERE b.present <> b.lease
+    UNION ALL
+    -- Neither pending nor canceled nor ever attempted: claimed on a server whose standby, which is where we are, never heard of the claim.
+    SELECT v.delivery_id FROM unnest(p_delivery_ids, p_outcomes, p_leases) v(delivery_id, outcome, lease)
+    WHERE v.lease <> 0 AND v.outcome <> 'hold' AND NOT EXISTS (SELECT FROM back b WHERE b.delivery_id = v.delivery_id)
+      AND NOT EXISTS (SELECT FROM webhook.attempts a WHERE a.delivery_id = v.delivery_id);
 END $$;
 
 CREATE FUNCTION webhook._relay_recorded(p_delivery_ids text[]) RETURNS SETOF text

@@ -42,11 +42,18 @@ CREATE TRIGGER pending_queue BEFORE INSERT ON webhook.pending
 -- When the first of a key goes, the next one is due; behind a blocked one everything stays.
 CREATE FUNCTION webhook._pending_advance() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
+DECLARE
+    head webhook.pending;
 BEGIN
-    UPDATE webhook.pending p SET due_at = clock_timestamp()
-    WHERE p.due_at = 'infinity' AND p.lease = 0 AND p.reason <> 'blocked' AND p.delivery_id = (
-        SELECT h.delivery_id FROM webhook.pending h
-        WHERE h.ordered AND h.webhook_id = OLD.webhook_id AND h.key = OLD.key ORDER BY h.seq LIMIT 1);
+    LOOP
+        SELECT * INTO head FROM webhook.pending h
+        WHERE h.ordered AND h.webhook_id = OLD.webhook_id AND h.key = OLD.key ORDER BY h.seq LIMIT 1;
+        EXIT WHEN NOT FOUND OR head.due_at < 'infinity' OR head.lease <> 0 OR head.reason = 'blocked';
+        UPDATE webhook.pending p SET due_at = clock_timestamp()
+        WHERE p.delivery_id = head.delivery_id AND p.due_at = 'infinity' AND p.lease = 0 AND p.reason <> 'blocked';
+        -- If not, somebody canceled it while we waited for it: then it is the next one's turn.
+        EXIT WHEN FOUND;
+    END LOOP;
     RETURN NULL;
 END $$;
 CREATE TRIGGER pending_advance AFTER DELETE ON webhook.pending

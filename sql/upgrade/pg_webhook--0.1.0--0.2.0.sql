@@ -10,6 +10,7 @@ SET LOCAL search_path = pg_catalog, pg_temp;
 -- or other arguments. tests/it/upgrade.rs names what is missing.
 \i schema/secret_key.sql
 \i schema/bell_until.sql
+\i schema/term.sql
 ALTER TABLE webhook.relays ADD COLUMN keys text[] NOT NULL DEFAULT '{}';
 ALTER TABLE webhook.secrets ADD COLUMN kind text;
 DROP FUNCTION webhook._endpoint(text, text);

@@ -2,10 +2,12 @@
 --
 -- Who should have got an event is decided by what its transaction saw: chaos.tx.seen is from its last statement. A version of a
 -- webhook that was seen then was committed before the event, and the relay, which reads the event after its commit, knows that
--- version or a later one. So what all of those want must arrive, and what none of them wants must not.
+-- version or a later one. So what all of those want must arrive, and what none of them wants must not. The last version of a webhook
+-- that was deleted wants nothing. What was canceled may arrive: it may have been on its way.
 CREATE TABLE chaos.wanted AS
 SELECT e.id AS event_id, w.webhook_id, webhook._delivery_id(e.id, w.webhook_id) AS delivery_id, e.deliver_at,
-       coalesce(bool_or(v.n = s.n), false) AND bool_and(v.wants) AS must, coalesce(bool_or(v.wants), false) AS may
+       coalesce(bool_or(v.n = s.n), false) AND bool_and(v.wants)
+           AND webhook._delivery_id(e.id, w.webhook_id) NOT IN (SELECT delivery_id FROM chaos.canceled) AS must, coalesce(bool_or(v.wants), false) OR w.webhook_id IN (SELECT webhook_id FROM chaos.undone_version) AS may
 FROM webhook.events e
 JOIN chaos.tx t ON t.xid = e.xid
 CROSS JOIN (SELECT DISTINCT webhook_id FROM chaos.version) w
@@ -18,6 +20,9 @@ GROUP BY e.id, w.webhook_id, e.deliver_at;
 CREATE UNIQUE INDEX ON chaos.wanted (delivery_id);
 CREATE INDEX ON chaos.arrived (delivery_id, at);
 ANALYZE;
+
+-- check: what was acknowledged is there
+SELECT name FROM chaos.acknowledged EXCEPT SELECT name FROM chaos.tx;
 
 -- check: every committed change of a row is one event, and nothing else is
 (SELECT type, thing, version FROM chaos.did EXCEPT ALL
@@ -41,10 +46,11 @@ WHERE must AND NOT EXISTS (SELECT FROM chaos.arrived a WHERE a.delivery_id = w.d
 
 -- check: what must be sent is logged as delivered
 SELECT w.delivery_id, w.webhook_id, d.status, d.attempts, d.error FROM chaos.wanted w
-LEFT JOIN webhook.deliveries d ON d.id = w.delivery_id WHERE must AND d.status IS DISTINCT FROM 'delivered';
+LEFT JOIN webhook.deliveries d ON d.id = w.delivery_id WHERE must AND d.status IS DISTINCT FROM 'delivered' AND w.delivery_id NOT IN (SELECT delivery_id FROM chaos.undone_replay);
 
--- check: what arrived was committed
-SELECT a.n, a.event_id, a.at, a.body FROM chaos.arrived a WHERE NOT EXISTS (SELECT FROM webhook.events e WHERE e.id = a.event_id);
+-- check: what arrived was committed, if only on a server that is no more and whose standby did not have it
+SELECT a.n, a.event_id, a.at, a.body FROM chaos.arrived a WHERE NOT EXISTS (SELECT FROM webhook.events e WHERE e.id = a.event_id)
+  AND NOT EXISTS (SELECT FROM chaos.undone_event u WHERE u.event_id = a.event_id);
 
 -- check: what arrived was wanted, or asked for by a replay
 SELECT a.n, a.at, w.* FROM chaos.arrived a JOIN chaos.wanted w ON w.delivery_id = a.delivery_id
@@ -64,8 +70,17 @@ WHERE a.signed_at > a.at + interval '1 second' OR (a.signed_at < a.at - interval
 -- check: nothing came before its time
 SELECT a.n, a.at, e.deliver_at FROM chaos.arrived a JOIN webhook.events e ON e.id = a.event_id WHERE a.at < e.deliver_at;
 
--- check: every delivery that there is ended well
-SELECT d.* FROM webhook.deliveries d WHERE d.status <> 'delivered' AND d.event_type ~ '^(thing|note)';
+-- check: every delivery that there is ended well, or was canceled, by itself or with its webhook
+SELECT d.* FROM webhook.deliveries d WHERE d.status <> 'delivered' AND d.event_type ~ '^(thing|note)'
+  AND NOT (d.status = 'canceled' AND (d.id IN (SELECT delivery_id FROM chaos.canceled UNION ALL SELECT delivery_id FROM chaos.undone_replay)
+                                      OR NOT EXISTS (SELECT FROM webhook.webhooks w WHERE w.id = d.webhook_id)));
+
+-- check: what was canceled, or whose webhook was deleted, is signed no more when a relay's claim to it (15 s) must have ended
+SELECT a.n, a.delivery_id, a.signed_at, c.at FROM chaos.arrived a
+JOIN (SELECT delivery_id, at FROM chaos.canceled
+      UNION ALL SELECT a.delivery_id, pg_xact_commit_timestamp(v.xid::xid) FROM chaos.arrived a
+                JOIN chaos.version v ON v.webhook_id = a.webhook_id AND v.types = '{}') c ON c.delivery_id = a.delivery_id
+WHERE a.signed_at > c.at + interval '20 seconds' AND NOT EXISTS (SELECT FROM chaos.replayed r WHERE r.delivery_id = a.delivery_id AND r.at > c.at);
 
 -- check: a delivery is logged as delivered once, and once more for each replay
 SELECT a.delivery_id, count(*) FROM webhook.attempts a WHERE a.outcome = 'delivered' GROUP BY a.delivery_id
@@ -94,4 +109,7 @@ SELECT a.n, a.delivery_id, a.at, k.key, k.turn, k.before FROM (
         SELECT a.n, a.webhook_id, e.key, coalesce((e.data->>'version')::int * 2 + (e.type = 'thing.deleted')::int, (e.data->>'turn')::int) AS turn
         FROM chaos.arrived a JOIN webhook.events e ON e.id = a.event_id
         WHERE e.key IS NOT NULL AND (SELECT bool_and(v.ordered) FROM chaos.version v WHERE v.webhook_id = a.webhook_id)) o) k
-JOIN chaos.arrived a ON a.n = k.n WHERE k.before > k.turn AND a.at - a.signed_at < interval '10 seconds';
+JOIN chaos.arrived a ON a.n = k.n WHERE k.before > k.turn AND a.at - a.signed_at < interval '10 seconds'
+  -- An asynchronous standby does not know all that was sent, and begins anew where it stands.
+  AND NOT (EXISTS (SELECT FROM chaos.fault f WHERE f.name LIKE 'FailOver%Asynchronous%' AND f.began < a.at)
+           AND EXISTS (SELECT FROM chaos.arrived b WHERE b.delivery_id = a.delivery_id AND b.n < a.n));

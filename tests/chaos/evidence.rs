@@ -5,15 +5,20 @@ pub const FULL_DISK: &str = "writes to a full disk";
 /// Not to be seen without libfaketime.
 pub const WRONG_CLOCK: &str = "clocks found wrong";
 
+/// Not to be seen where no network can be made.
+pub const DROPPED: &str = "ways on which packets were dropped";
+
 /// What was brought about, and the words in a log that show it.
-const SIGNS: [(&str, &str); 8] = [
+const SIGNS: [(&str, &str); 10] = [
     ("relays killed", "ended by signal: 9"),
     ("relays dead at a point of their code", "ended by signal: 6"),
     ("relays that ended in order", "ended by exit status: 0"),
     ("connections lost", "no connection to PostgreSQL"),
     ("backends killed", "was terminated by signal 9"),
     ("servers started after a crash", "automatic recovery in progress"),
+    ("standbys that took over", "selected new timeline ID"),
     (FULL_DISK, "No space left on device"),
+    (DROPPED, "packets were dropped"),
     (WRONG_CLOCK, "PostgreSQL differ"),
 ];
 

@@ -6,7 +6,8 @@ use rand::Rng;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use tokio::time::{Instant, sleep};
-use webhook_tests::cluster::{Cluster, Stop};
+use webhook_tests::cluster::Stop;
+use webhook_tests::firewall::Firewall;
 use webhook_tests::process::{Signal, children, signal_to};
 use webhook_tests::receiver::{Receiver, Reply};
 use webhook_tests::session::Session;
@@ -14,6 +15,8 @@ use webhook_tests::until::until;
 
 use crate::fleet::Fleet;
 use crate::plan::{Fault, Plan};
+use crate::servers::Servers;
+use crate::ways::Way;
 
 /// It takes the relays so long to notice a fault: what they send meanwhile may be doubled as well.
 const NOTICE: Duration = Duration::from_secs(1);
@@ -32,7 +35,7 @@ pub struct Landed {
 /// What can be broken.
 pub struct Scene<'a> {
     /// Postgres.
-    pub cluster: &'a Cluster,
+    pub servers: Servers,
     /// The relays.
     pub fleet: Fleet,
     /// Commits do not wait for the disk.
@@ -45,8 +48,12 @@ pub struct Scene<'a> {
     pub random: StdRng,
     /// What was done.
     pub landed: Vec<Landed>,
-    /// Links that stand still or refuse, and until when.
-    pub broken: Vec<(usize, Instant)>,
+    /// What is broken, and until when.
+    pub broken: Vec<(Way, Instant)>,
+    /// Drops packets, where it may.
+    pub firewall: Option<&'a Firewall>,
+    /// What it says of that.
+    pub dropped: String,
 }
 
 impl Scene<'_> {
@@ -58,13 +65,16 @@ impl Scene<'_> {
         }
     }
 
-    /// Everything whole again.
+    /// Everything whole again, once the firewall has been silent for as long as it should.
     pub async fn heal(&mut self) {
         self.receiver_recovers();
+        while self.broken.iter().any(|(way, _)| matches!(way, Way::Packets(_))) {
+            self.wait(Duration::from_millis(100)).await;
+        }
         self.postgres_runs().await;
         self.fleet.heal(&mut self.random).await;
-        if !std::mem::take(&mut self.broken).is_empty() {
-            self.note("links pass again", SystemTime::now());
+        for (way, _) in std::mem::take(&mut self.broken) {
+            self.mend(way);
         }
         while self.fleet.is_unsettled() {
             self.wait(Duration::from_millis(100)).await;
@@ -84,18 +94,17 @@ impl Scene<'_> {
             sleep(Duration::from_millis(20)).await;
             self.fleet.tend(&mut self.random).await;
             self.note_upset();
-            for (place, until) in std::mem::take(&mut self.broken) {
+            for (way, until) in std::mem::take(&mut self.broken) {
                 if until <= Instant::now() {
-                    self.fleet.place(place).proxy.pass();
-                    self.note("the link passes again", SystemTime::now());
+                    self.mend(way);
                 } else {
-                    self.broken.push((place, until));
+                    self.broken.push((way, until));
                 }
             }
         }
     }
 
-    fn note(&mut self, name: &str, began: SystemTime) {
+    pub(crate) fn note(&mut self, name: &str, began: SystemTime) {
         self.landed.push(Landed { name: name.into(), began, ended: SystemTime::now() + NOTICE });
     }
 
@@ -113,20 +122,28 @@ impl Scene<'_> {
             (Fault::Freeze(time), Some(place)) => {
                 self.fleet.freeze(place, time);
             }
-            (Fault::Cut, Some(place)) => self.fleet.place(place).proxy.cut(),
+            (Fault::Cut, Some(place)) => self.fleet.place(place).cut(),
             (Fault::Refuse(time), Some(place)) => {
-                self.fleet.place(place).proxy.refuse();
-                self.broken.push((place, Instant::now() + time));
+                self.fleet.place(place).refuse();
+                self.broken.push((Way::Link(place), Instant::now() + time));
             }
             (Fault::Stall(time), Some(place)) => {
-                self.fleet.place(place).proxy.stall();
-                self.broken.push((place, Instant::now() + time));
+                self.fleet.place(place).stall();
+                self.broken.push((Way::Link(place), Instant::now() + time));
+            }
+            (Fault::Silence(deaf, time), Some(place)) => {
+                let home = self.fleet.place(place).home();
+                self.silence("postgres", (home, 0).into(), deaf, time);
+            }
+            (Fault::Hush(deaf, time), _) => {
+                let receiver = self.receiver.address();
+                self.silence("receiver", receiver, deaf, time);
             }
             (Fault::Join, _) => self.fleet.join(random, None).await,
             (Fault::Backend, _) => {
                 let writer = self.write_no_wal().await;
-                let victim =
-                    writer.or_else(|| children(self.cluster.pid()).choose(&mut self.random).copied());
+                let victim = writer
+                    .or_else(|| children(self.servers.primary().pid()).choose(&mut self.random).copied());
                 if let Some(victim) = victim {
                     signal_to(victim, Signal::KILL);
                 }
@@ -136,18 +153,19 @@ impl Scene<'_> {
                 if matches!(how, Stop::Kill) {
                     self.write_no_wal().await;
                 }
-                self.cluster.restart(how).await;
+                self.servers.primary().restart(how).await;
             }
             (Fault::Receivers, _) => self.receivers_fail(),
             (Fault::Recover, _) => self.receiver_recovers(),
             (Fault::Disk(time), _) => {
-                if let Some(disk) = self.cluster.disk() {
+                if let Some(disk) = self.servers.primary().disk() {
                     disk.fill();
                     self.wait(time).await;
                 }
                 self.postgres_runs().await;
             }
             (Fault::Clock(seconds), _) => self.fleet.set_clock(seconds),
+            (Fault::FailOver(_, behind, how), _) => self.fail_over(behind, how).await,
             (_, None) => {}
         }
         if fault.is_hard() && !matches!(fault, Fault::Doom(..)) {
@@ -157,7 +175,7 @@ impl Scene<'_> {
 
     /// In a forgetful round, lets commits pile up in the server's memory, where a kill loses them; returns who should write them.
     async fn write_no_wal(&mut self) -> Option<u32> {
-        let writer = if self.forgetful { self.cluster.freeze_wal_writer() } else { None };
+        let writer = if self.forgetful { self.servers.primary().freeze_wal_writer() } else { None };
         if writer.is_some() {
             self.wait(Duration::from_millis(500)).await;
         }
@@ -166,14 +184,14 @@ impl Scene<'_> {
 
     /// There is room on the disk, and the server accepts connections. One that could not recover, for want of room or because
     /// it was killed while it did, has ended.
-    async fn postgres_runs(&mut self) {
-        if let Some(disk) = self.cluster.disk() {
+    pub(crate) async fn postgres_runs(&mut self) {
+        if let Some(disk) = self.servers.primary().disk() {
             disk.free();
         }
-        let url = self.cluster.url("postgres");
+        let url = self.servers.primary().url("postgres");
         until("Postgres to accept connections", async || {
-            if self.cluster.is_down() {
-                self.cluster.restart(Stop::Kill).await;
+            if self.servers.primary().is_down() {
+                self.servers.primary().restart(Stop::Kill).await;
             }
             Session::try_open(&url).await.map(drop)
         })

@@ -1,6 +1,6 @@
 //! The relays of a round: each behind a link of its own to Postgres, started again when it dies.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::{Duration, SystemTime};
@@ -12,26 +12,53 @@ use webhook_tests::fault::Proxy;
 use webhook_tests::process::Signal;
 use webhook_tests::relay::Relay;
 
+use crate::servers;
+
 /// At most so many at once.
 const MOST: usize = 3;
 /// A dead relay is found within this.
 const UNSEEN: Duration = Duration::from_millis(300);
 
-/// A relay and its link.
+/// A relay and its links, one to each server.
 #[derive(Debug)]
 pub struct Place {
-    /// The link.
-    pub proxy: Proxy,
+    links: Vec<Proxy>,
     relay: Relay,
     doomed: bool,
     thawed: Option<SystemTime>,
 }
 
+impl Place {
+    /// Its connections to Postgres are reset.
+    pub fn cut(&self) {
+        self.links.iter().for_each(Proxy::cut);
+    }
+
+    /// They are reset and refused.
+    pub fn refuse(&self) {
+        self.links.iter().for_each(Proxy::refuse);
+    }
+
+    /// They stand still.
+    pub fn stall(&self) {
+        self.links.iter().for_each(Proxy::stall);
+    }
+
+    /// From where Postgres sees them come.
+    pub fn home(&self) -> Ipv4Addr {
+        self.links[0].home()
+    }
+
+    /// They pass again.
+    pub fn pass(&self) {
+        self.links.iter().for_each(Proxy::pass);
+    }
+}
+
 /// All relays.
 #[derive(Debug)]
 pub struct Fleet {
-    server: SocketAddr,
-    database: String,
+    servers: Vec<SocketAddr>,
     clock: Option<PathBuf>,
     places: Vec<Place>,
     /// Told to stop; true: doomed to die before that, perhaps.
@@ -43,10 +70,9 @@ pub struct Fleet {
 
 impl Fleet {
     /// No relay yet. With `clock`, the file that their clocks follow.
-    pub fn new(server: SocketAddr, database: &str, clock: Option<&Path>) -> Self {
+    pub fn new(servers: Vec<SocketAddr>, clock: Option<&Path>) -> Self {
         let fleet = Self {
-            server,
-            database: database.into(),
+            servers,
             clock: clock.map(Into::into),
             places: Vec::new(),
             leaving: Vec::new(),
@@ -60,15 +86,17 @@ impl Fleet {
     /// One more, if there is room; `doom`, the point at which it dies.
     pub async fn join(&mut self, random: &mut StdRng, doom: Option<&str>) {
         if self.places.len() < MOST {
-            let proxy = Proxy::before(self.server).await;
-            let relay = self.launch(&proxy, random, doom).await;
-            self.places.push(Place { proxy, relay, doomed: doom.is_some(), thawed: None });
+            let mut links = Vec::new();
+            for server in &self.servers {
+                links.push(Proxy::before(*server).await);
+            }
+            let relay = self.launch(&links, random, doom).await;
+            self.places.push(Place { links, relay, doomed: doom.is_some(), thawed: None });
         }
     }
 
-    async fn launch(&self, proxy: &Proxy, random: &mut StdRng, doom: Option<&str>) -> Relay {
-        let url =
-            format!("host=127.0.0.1 port={} user=postgres dbname={}", proxy.address().port(), self.database);
+    async fn launch(&self, links: &[Proxy], random: &mut StdRng, doom: Option<&str>) -> Relay {
+        let url = servers::url(&links.iter().map(Proxy::address).collect::<Vec<_>>());
         let in_flight = (1 << random.random_range(2..7)).to_string();
         let queued = (1 << random.random_range(4..9)).to_string();
         let mut environment = Vec::new();
@@ -108,7 +136,7 @@ impl Fleet {
 
     /// SIGTERM; another one takes its place at once.
     pub async fn replace(&mut self, place: usize, random: &mut StdRng, doom: Option<&str>) {
-        let relay = self.launch(&self.places[place].proxy, random, doom).await;
+        let relay = self.launch(&self.places[place].links, random, doom).await;
         self.thaw(place);
         let place = &mut self.places[place];
         let old = std::mem::replace(&mut place.relay, relay);
@@ -132,7 +160,7 @@ impl Fleet {
             }
             if let Some(status) = self.places[place].relay.status() {
                 self.upset.push(SystemTime::now() - UNSEEN);
-                let relay = self.launch(&self.places[place].proxy, random, None).await;
+                let relay = self.launch(&self.places[place].links, random, None).await;
                 let dead = std::mem::replace(&mut self.places[place].relay, relay);
                 self.places[place].doomed = false;
                 self.bury(&dead, status);
@@ -159,6 +187,12 @@ impl Fleet {
         std::mem::take(&mut self.upset)
     }
 
+    /// None of them reaches this server any more.
+    pub fn cut_off(&self, server: SocketAddr) {
+        let links = self.places.iter().flat_map(|place| self.servers.iter().zip(&place.links));
+        links.filter(|(address, _)| **address == server).for_each(|(_, link)| link.stall());
+    }
+
     /// True while one is frozen or about to end.
     pub fn is_unsettled(&self) -> bool {
         !self.leaving.is_empty() || self.places.iter().any(|place| place.thawed.is_some())
@@ -178,7 +212,7 @@ impl Fleet {
             self.join(random, None).await;
         }
         for place in 0..self.places.len() {
-            self.places[place].proxy.pass();
+            self.places[place].pass();
             if self.places[place].doomed {
                 self.replace(place, random, None).await;
             }

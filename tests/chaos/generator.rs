@@ -1,7 +1,7 @@
 //! Sessions that write, and one that manages webhooks, at random and without minding faults.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rand::rngs::StdRng;
@@ -16,6 +16,7 @@ use webhook_tests::session::Session;
 pub struct Generator {
     stop: Arc<AtomicBool>,
     committed: Arc<AtomicU32>,
+    acknowledged: Arc<Mutex<Vec<u32>>>,
     sessions: Vec<JoinHandle<()>>,
 }
 
@@ -39,14 +40,21 @@ impl Generator {
     pub fn start(seed: u64, url: &str, webhooks: Webhooks) -> Self {
         let (stop, committed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
         let random = |n| StdRng::seed_from_u64(seed.wrapping_mul(1000) + n);
-        let worker =
-            |random| Worker { url: url.to_owned(), random, stop: stop.clone(), committed: committed.clone() };
+        let acknowledged = Arc::default();
+        let worker = |random| Worker {
+            url: url.to_owned(),
+            random,
+            stop: stop.clone(),
+            committed: committed.clone(),
+            acknowledged: Arc::clone(&acknowledged),
+            name: None,
+        };
         let mut sessions: Vec<_> =
             (1..=WRITERS).map(|n| tokio::spawn(worker(random(n)).run(Worker::write))).collect();
         let manager = worker(random(0));
         let mut webhooks = webhooks;
         sessions.push(tokio::spawn(manager.run(move |worker| worker.manage(&mut webhooks))));
-        Self { stop, committed, sessions }
+        Self { stop, committed, acknowledged, sessions }
     }
 
     /// Begins nothing more.
@@ -54,12 +62,14 @@ impl Generator {
         self.stop.store(true, Ordering::Relaxed);
     }
 
-    /// Waits until it has ended; returns how many transactions were acknowledged.
-    pub async fn ended(self) -> u32 {
+    /// Waits until it has ended; returns how many transactions were acknowledged, and the names of those that were committed
+    /// for good.
+    pub async fn ended(self) -> (u32, Vec<u32>) {
         for session in self.sessions {
             session.await.expect("a session of the generator");
         }
-        self.committed.load(Ordering::Relaxed)
+        let names = std::mem::take(&mut *self.acknowledged.lock().expect("names"));
+        (self.committed.load(Ordering::Relaxed), names)
     }
 }
 
@@ -68,6 +78,9 @@ struct Worker {
     random: StdRng,
     stop: Arc<AtomicBool>,
     committed: Arc<AtomicU32>,
+    acknowledged: Arc<Mutex<Vec<u32>>>,
+    /// Of the transaction under way, if it commits and waits for the disk.
+    name: Option<u32>,
 }
 
 impl Worker {
@@ -96,7 +109,10 @@ impl Worker {
                 }
             }
             self.committed.fetch_add(u32::from(done), Ordering::Relaxed);
-            if !done {
+            if done {
+                self.acknowledged.lock().expect("names").extend(self.name);
+            }
+            if !done || self.random.random_bool(0.02) {
                 session = None;
             }
             sleep(Duration::from_millis(self.random.random_range(0..40))).await;
@@ -107,7 +123,8 @@ impl Worker {
     fn write(&mut self) -> Vec<String> {
         let random = &mut self.random;
         let mut script = vec![String::from("BEGIN")];
-        if random.random_bool(0.2) {
+        let waits = random.random_bool(0.8);
+        if !waits {
             // The server may forget such a commit when it is killed. Then nobody may have heard of it.
             script.push("SET LOCAL synchronous_commit = off".into());
         }
@@ -126,23 +143,29 @@ impl Worker {
         if random.random_bool(0.05) {
             script.push("SELECT pg_sleep(1)".into());
         }
-        script.push("SELECT chaos.seen()".into());
-        script.push(String::from(if random.random_bool(0.85) { "COMMIT" } else { "ROLLBACK" }));
+        let name = random.random();
+        script.push(format!("SELECT chaos.seen({name})"));
+        let commits = random.random_bool(0.85);
+        script.push(String::from(if commits { "COMMIT" } else { "ROLLBACK" }));
+        self.name = (commits && waits).then_some(name);
         script
     }
 
-    /// A transaction that changes a webhook or replays something.
+    /// A transaction that creates, changes or deletes a webhook, replays or cancels something.
     fn manage(&mut self, webhooks: &mut Webhooks) -> Vec<String> {
         let random = &mut self.random;
         let steady = webhooks.steady.choose(random).expect("webhooks");
         let fickle = webhooks.fickle.choose(random).expect("webhooks");
         let unordered = webhooks.unordered.choose(random).expect("webhooks");
         let limit = 1 << random.random_range(0..6);
-        let statement = match random.random_range(0..24) {
-            0 => format!(
-                "SELECT chaos.create_webhook('{}/new', '{{thing.*,note.*}}', '{{}}')",
+        let options = ["{}", r#"{"ordered": true}"#].choose(random).expect("options");
+        let statement = match random.random_range(0..28) {
+            0 | 24 => format!(
+                "SELECT chaos.create_webhook('{}/new', '{{thing.*,note.*}}', '{options}')",
                 webhooks.target
             ),
+            25 => "SELECT chaos.delete_webhook('/new')".into(),
+            26 | 27 => "SELECT chaos.cancel()".into(),
             1..=3 => format!("SELECT chaos.rotate('{steady}')"),
             4..=6 => format!("SELECT chaos.update_webhook('{steady}', '{{\"max_in_flight\": {limit}}}')"),
             7 => format!("SELECT chaos.update_webhook('{fickle}', '{{\"events\": [\"thing.*\"]}}')"),

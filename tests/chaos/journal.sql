@@ -8,13 +8,21 @@ CREATE TABLE chaos.did (xid xid8 NOT NULL, type text NOT NULL, thing int NOT NUL
 -- Calls of webhook_emit and what they returned; turn counts the emits of a key in the order of their commits.
 CREATE TABLE chaos.said (xid xid8 NOT NULL, event_id text NOT NULL, key text, turn int, idempotency_key text);
 -- What each transaction saw last: a webhook that it saw is older than its commit.
-CREATE TABLE chaos.tx (xid xid8 PRIMARY KEY, seen pg_snapshot NOT NULL);
+CREATE TABLE chaos.tx (xid xid8 PRIMARY KEY, seen pg_snapshot NOT NULL, name bigint NOT NULL UNIQUE);
 -- What each webhook wanted, from which transaction on.
 CREATE TABLE chaos.version (
     webhook_id text NOT NULL, n int NOT NULL DEFAULT nextval('chaos.counter'), xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
     keeps boolean NOT NULL, since timestamptz NOT NULL, types text[] NOT NULL, ordered boolean NOT NULL);
 CREATE TABLE chaos.secret (webhook_id text NOT NULL, secret text NOT NULL);
 CREATE TABLE chaos.replayed (delivery_id text NOT NULL, at timestamptz NOT NULL DEFAULT clock_timestamp());
+
+CREATE TABLE chaos.canceled (delivery_id text NOT NULL, at timestamptz NOT NULL DEFAULT clock_timestamp());
+-- Commits that were acknowledged and must not be lost.
+CREATE TABLE chaos.acknowledged (name bigint NOT NULL);
+-- What only the former primary knows: events, webhooks with changes, and replays, of which a failure may have been logged here.
+CREATE TABLE chaos.undone_event (event_id text NOT NULL);
+CREATE TABLE chaos.undone_version (webhook_id text NOT NULL);
+CREATE TABLE chaos.undone_replay (delivery_id text NOT NULL);
 
 -- What the receiver saw, and what was done to it all; written when it is over.
 CREATE TABLE chaos.arrived (
@@ -43,6 +51,16 @@ BEGIN
     PERFORM webhook_update(webhook, changes);
     PERFORM chaos.note_version(webhook);
 END $$;
+-- Of the webhooks at that path any.
+CREATE FUNCTION chaos.delete_webhook(path text) RETURNS void LANGUAGE sql AS $$
+    WITH gone AS MATERIALIZED (
+        SELECT w.id, webhook_delete(w.id) FROM (SELECT h.id FROM webhook.webhooks h WHERE h.url LIKE '%' || path ORDER BY random() LIMIT 1) w)
+    INSERT INTO chaos.version (webhook_id, keeps, since, types, ordered)
+    SELECT DISTINCT ON (v.webhook_id) v.webhook_id, false, v.since, '{}'::text[], v.ordered FROM chaos.version v JOIN gone g ON g.id = v.webhook_id
+$$;
+CREATE FUNCTION chaos.cancel() RETURNS void LANGUAGE sql AS $$
+    INSERT INTO chaos.canceled SELECT p.delivery_id FROM (SELECT delivery_id FROM webhook.pending ORDER BY random() LIMIT 3) p WHERE webhook_cancel(p.delivery_id)
+$$;
 CREATE FUNCTION chaos.rotate(webhook text) RETURNS void LANGUAGE sql AS $$
     INSERT INTO chaos.secret SELECT webhook, r.secret FROM webhook_rotate_secret(webhook, grace => '1 hour') r
 $$;
@@ -82,6 +100,23 @@ BEGIN
         'note.said', jsonb_build_object('turn', turn, 'text', repeat('x', (random() * 200)::int)), key => key,
         idempotency_key => idempotency_key, deliver_at => clock_timestamp() + due_in), key, turn, idempotency_key);
 END $$;
-CREATE FUNCTION chaos.seen() RETURNS void LANGUAGE sql AS $$
-    INSERT INTO chaos.tx VALUES (pg_current_xact_id(), pg_current_snapshot())
+CREATE FUNCTION chaos.seen(name bigint) RETURNS void LANGUAGE sql AS $$
+    INSERT INTO chaos.tx VALUES (pg_current_xact_id(), pg_current_snapshot(), name)
+$$;
+
+-- After a failover: what the former primary knows, and what of that never happened.
+CREATE FUNCTION chaos.known() RETURNS jsonb LANGUAGE sql AS $$
+    SELECT jsonb_build_object('events', (SELECT jsonb_agg(e.id) FROM webhook.events e), 'secrets', (SELECT jsonb_agg(s) FROM chaos.secret s),
+                              'replays', (SELECT jsonb_agg(r) FROM chaos.replayed r), 'versions', (SELECT jsonb_agg(v) FROM chaos.version v))
+$$;
+CREATE FUNCTION chaos.undo(known jsonb) RETURNS void LANGUAGE sql AS $$
+    INSERT INTO chaos.undone_event SELECT jsonb_array_elements_text(known->'events') EXCEPT SELECT e.id FROM webhook.events e;
+    INSERT INTO chaos.undone_version SELECT v.webhook_id FROM (
+        SELECT webhook_id, xid, since FROM jsonb_populate_recordset(NULL::chaos.version, known->'versions')
+        EXCEPT SELECT webhook_id, xid, since FROM chaos.version) v;
+    INSERT INTO chaos.secret SELECT * FROM jsonb_populate_recordset(NULL::chaos.secret, known->'secrets') EXCEPT SELECT * FROM chaos.secret;
+    WITH undone AS (
+        INSERT INTO chaos.replayed SELECT * FROM jsonb_populate_recordset(NULL::chaos.replayed, known->'replays') EXCEPT SELECT * FROM chaos.replayed
+        RETURNING delivery_id)
+    INSERT INTO chaos.undone_replay SELECT delivery_id FROM undone;
 $$;

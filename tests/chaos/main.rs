@@ -1,6 +1,6 @@
 //! `make test-chaos`: rounds of random work under random faults, each from a seed, and an exact account at the end.
 //!
-//! `CHAOS_SEEDS=1..500` runs more of them, `CHAOS_SEEDS=17` one again, `CHAOS_JOBS` so many at once. The seed decides what is
+//! `CHAOS_SEEDS=1..500` runs more of them, `CHAOS_SEEDS=17,23` some again, `CHAOS_JOBS` so many at once. The seed decides what is
 //! done to whom; when things happen is up to the machine, so a failure may take some runs of its seed to come back.
 
 mod evidence;
@@ -9,7 +9,9 @@ mod fleet;
 mod generator;
 mod plan;
 mod round;
+mod servers;
 mod verdict;
+mod ways;
 
 use std::os::unix::process::CommandExt;
 use std::panic::catch_unwind;
@@ -20,6 +22,7 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime;
 use webhook_tests::clock;
+use webhook_tests::firewall::Firewall;
 use webhook_tests::stage::Stage;
 
 use evidence::Evidence;
@@ -54,19 +57,24 @@ struct Total {
 }
 
 fn run() -> ExitCode {
-    let (first, last) = seeds();
+    let seeds = seeds();
+    let rounds = seeds.len();
     let jobs = std::env::var("CHAOS_JOBS").map_or(3, |text| text.parse().expect("CHAOS_JOBS is a number"));
     if clock::threaded().is_none() {
         println!("NOT CHECKED: clock steps of the relay, as Debian's package libfaketime is not there");
     }
     block_on(Stage::get());
-    let (seeds, total) = (Mutex::new(first..=last), Mutex::new(Total::default()));
+    let (seeds, total) = (Mutex::new(seeds.into_iter()), Mutex::new(Total::default()));
     let next = || seeds.lock().expect("seeds").next();
     thread::scope(|scope| {
         for _ in 0..jobs {
             scope.spawn(|| {
+                let firewall = Firewall::enter();
+                if firewall.is_none() {
+                    println!("NOT CHECKED: packets that are dropped, as this user may not make a network, or there is no nft");
+                }
                 while let Some(seed) = next() {
-                    let account = play(seed);
+                    let account = play(seed, firewall.as_ref());
                     let mut total = total.lock().expect("total");
                     match account {
                         Some(account) => {
@@ -79,13 +87,13 @@ fn run() -> ExitCode {
             });
         }
     });
-    sum_up(total.into_inner().expect("total"), last - first + 1)
+    sum_up(total.into_inner().expect("total"), rounds)
 }
 
-fn sum_up(mut total: Total, rounds: u64) -> ExitCode {
+fn sum_up(mut total: Total, rounds: usize) -> ExitCode {
     println!("What the logs show of the faults:");
     total.evidence.lines().for_each(|line| println!("{line}"));
-    let held = rounds - total.failed.len() as u64;
+    let held = rounds - total.failed.len();
     println!("{held} of {rounds} rounds held; {} requests were repeated", total.repeated);
     if !total.failed.is_empty() {
         total.failed.sort_unstable();
@@ -96,6 +104,7 @@ fn sum_up(mut total: Total, rounds: u64) -> ExitCode {
     missing.retain(|sign| match *sign {
         evidence::FULL_DISK => std::env::var_os("CHAOS_INSIDE").is_some(),
         evidence::WRONG_CLOCK => clock::threaded().is_some(),
+        evidence::DROPPED => Firewall::enter().is_some(),
         _ => true,
     });
     // A few rounds need not have everything.
@@ -107,10 +116,10 @@ fn sum_up(mut total: Total, rounds: u64) -> ExitCode {
 }
 
 /// Plays one round and says how it went.
-fn play(seed: u64) -> Option<Account> {
+fn play(seed: u64, firewall: Option<&Firewall>) -> Option<Account> {
     let begun = Instant::now();
     let step_failed = |_| Err("a step failed: its panic is above".into());
-    let result = catch_unwind(|| block_on(round::run(seed))).unwrap_or_else(step_failed);
+    let result = catch_unwind(|| block_on(round::run(seed, firewall))).unwrap_or_else(step_failed);
     let took = Duration::from_secs(begun.elapsed().as_secs());
     match result {
         Ok(account) => {
@@ -130,11 +139,15 @@ fn block_on<T>(work: impl Future<Output = T>) -> T {
     runtime::Builder::new_current_thread().enable_all().build().expect("start a runtime").block_on(work)
 }
 
-/// The range of `CHAOS_SEEDS`: `7` or `1..20`, both ends included.
-fn seeds() -> (u64, u64) {
+/// Those of `CHAOS_SEEDS`: `7`, `1..20` with both ends, or several of that, as `3,7..9`.
+fn seeds() -> Vec<u64> {
     let text = std::env::var("CHAOS_SEEDS").unwrap_or_else(|_| "1..20".into());
-    let number =
-        |text: &str| text.parse().unwrap_or_else(|_| panic!("CHAOS_SEEDS is a number or 1..20, not {text}"));
-    let (first, last) = text.split_once("..").unwrap_or((&text, &text));
-    (number(first), number(last))
+    let number = |one: &str| {
+        one.parse::<u64>().unwrap_or_else(|_| panic!("CHAOS_SEEDS is as 7, 1..20 or 3,7..9, not {text}"))
+    };
+    let range = |part: &str| {
+        let (first, last) = part.split_once("..").unwrap_or((part, part));
+        number(first)..=number(last)
+    };
+    text.split(',').flat_map(range).collect()
 }

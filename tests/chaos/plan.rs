@@ -7,6 +7,7 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use webhook_tests::cluster::Stop;
+use webhook_tests::firewall::Deaf;
 
 /// A fault, or the end of one.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +32,10 @@ pub enum Fault {
     Refuse(Duration),
     /// They stand still for so long.
     Stall(Duration),
+    /// Packets between a relay and Postgres are dropped for so long.
+    Silence(Deaf, Duration),
+    /// Those between all relays and the receivers.
+    Hush(Deaf, Duration),
     /// The receivers fail in every way, each request in another.
     Receivers,
     /// They answer again.
@@ -39,6 +44,28 @@ pub enum Fault {
     Disk(Duration),
     /// The relays' clocks are off by so many seconds from now on.
     Clock(i64),
+    /// The standby falls behind for so long, and then takes the primary's place.
+    FailOver(Standby, Duration, Takeover),
+}
+
+/// How a standby takes the place of its primary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Takeover {
+    /// It was killed.
+    Killed,
+    /// No relay reaches it any more, and so much later it is killed; others still write there.
+    CutOff(Duration),
+    /// Both can be reached, until it is killed so much later.
+    Beside(Duration),
+}
+
+/// A round's standby.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standby {
+    /// Commits wait for it.
+    Synchronous,
+    /// What it has not received is lost.
+    Asynchronous,
 }
 
 /// Points of the relay's code at which it can be told to die: see `relay/src/failpoint.rs`.
@@ -67,6 +94,8 @@ pub struct Plan {
     pub kind: Kind,
     /// No commit waits until it is on disk: what a killed server forgets, nobody may have heard of.
     pub forgetful: bool,
+    /// Takes the primary's place.
+    pub standby: Option<Standby>,
 }
 
 /// Rounds differ in what can go wrong.
@@ -82,14 +111,26 @@ pub enum Kind {
     Links,
     /// All that, full disks and wrong clocks.
     Everything,
+    /// Postgres dies for good, and a standby takes its place.
+    Failover,
+    /// Packets are dropped, on one relay's way to Postgres for longer than its leases.
+    Network,
 }
 
 impl Plan {
     /// The plan of a seed.
     pub fn of(seed: u64) -> Self {
         let mut random = StdRng::seed_from_u64(seed);
-        let kinds = [Kind::Everything, Kind::Polite, Kind::Relays, Kind::Postgres, Kind::Links];
-        let kind = kinds[(seed % 5) as usize];
+        let kinds = [
+            Kind::Everything,
+            Kind::Polite,
+            Kind::Relays,
+            Kind::Postgres,
+            Kind::Links,
+            Kind::Failover,
+            Kind::Network,
+        ];
+        let kind = kinds[seed as usize % kinds.len()];
         let mut steps: Vec<_> = (0..random.random_range(8..14))
             .map(|_| (Duration::from_millis(random.random_range(200..1800)), kind.fault(&mut random)))
             .collect();
@@ -97,25 +138,57 @@ impl Plan {
             let asleep = Duration::from_secs(random.random_range(32..40));
             steps.insert(0, (Duration::from_secs(1), Fault::Freeze(asleep)));
         }
-        let least = if kind == Kind::Links { 2 } else { 1 };
-        let may_die = matches!(kind, Kind::Postgres | Kind::Everything);
+        if kind == Kind::Network {
+            let silent = Duration::from_secs(random.random_range(32..40));
+            steps.insert(0, (Duration::from_secs(1), Fault::Silence(deaf(&mut random), silent)));
+        }
+        let least = if matches!(kind, Kind::Links | Kind::Network) { 2 } else { 1 };
+        let may_die = matches!(kind, Kind::Postgres | Kind::Everything | Kind::Failover);
         let relays = random.random_range(least..=3);
-        Self { relays, steps, kind, forgetful: may_die && random.random_bool(0.5) }
+        let mut plan =
+            Self { relays, steps, kind, forgetful: may_die && random.random_bool(0.5), standby: None };
+        if kind == Kind::Failover {
+            plan.fail_over(&mut random);
+        }
+        plan
     }
 }
 
 impl Plan {
+    /// In the midst of it all the standby takes over.
+    fn fail_over(&mut self, random: &mut StdRng) {
+        let modes = [Standby::Synchronous, Standby::Asynchronous];
+        let mode = *modes.choose(random).expect("modes");
+        let time = Duration::from_millis(random.random_range(0..4000));
+        let how = [Takeover::Killed, Takeover::CutOff(time), Takeover::Beside(time)];
+        let behind = Duration::from_millis(random.random_range(0..1500));
+        let step =
+            (Duration::from_secs(1), Fault::FailOver(mode, behind, *how.choose(random).expect("ways")));
+        self.steps.insert(random.random_range(1..self.steps.len()), step);
+        self.standby = Some(mode);
+    }
+
     /// What kind of round it is, for the report.
     pub fn name(&self) -> String {
-        format!("{:?}{}", self.kind, if self.forgetful { " (forgetful)" } else { "" })
+        let standby = match self.standby {
+            Some(Standby::Synchronous) => " (synchronous)",
+            Some(Standby::Asynchronous) => " (asynchronous)",
+            None => "",
+        };
+        format!("{:?}{standby}{}", self.kind, if self.forgetful { " (forgetful)" } else { "" })
+    }
+
+    /// What was acknowledged may be lost all the same.
+    pub fn may_lose(&self) -> bool {
+        self.forgetful || self.standby == Some(Standby::Asynchronous)
     }
 }
 
 impl Kind {
     fn fault(self, random: &mut StdRng) -> Fault {
         use Fault::{
-            Backend, Clock, Cut, Disk, Doom, Freeze, Join, Kill, Receivers, Recover, Refuse, Replace, Server,
-            Stall,
+            Backend, Clock, Cut, Disk, Doom, Freeze, Hush, Join, Kill, Receivers, Recover, Refuse, Replace,
+            Server, Silence, Stall,
         };
         let short = Duration::from_millis(random.random_range(300..7000));
         let doom = Doom(POINTS.choose(random).expect("points"), 1 << random.random_range(0..6));
@@ -133,9 +206,19 @@ impl Kind {
             Self::Postgres => [&polite[..], &relays, &server, &server].concat(),
             Self::Links => [&polite[..], &relays, &links, &links].concat(),
             Self::Everything => [&polite[..], &relays, &server, &links, &rare, &rare].concat(),
+            Self::Network => {
+                let packets =
+                    [Silence(deaf(random), long), Hush(deaf(random), short), Hush(deaf(random), short)];
+                [&polite[..], &relays, &packets, &packets, &packets].concat()
+            }
+            Self::Failover => [&polite[..], &relays, &server, &[Cut]].concat(),
         };
         *all.choose(random).expect("faults")
     }
+}
+
+fn deaf(random: &mut StdRng) -> Deaf {
+    *[Deaf::There, Deaf::Here, Deaf::Both].choose(random).expect("sides")
 }
 
 impl Fault {
@@ -149,6 +232,7 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Doom(point, nth) => write!(f, "Doom({point}:{nth})"),
+            Self::FailOver(to, behind, how) => write!(f, "FailOver({to:?}, {behind:?}, {how:?})"),
             other => write!(f, "{other:?}"),
         }
     }

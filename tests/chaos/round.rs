@@ -5,8 +5,7 @@ use std::time::Duration;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tokio::time::{Instant, sleep};
-use webhook_tests::cluster::Cluster;
-use webhook_tests::database::Database;
+use webhook_tests::firewall::Firewall;
 use webhook_tests::receiver::Receiver;
 use webhook_tests::run;
 use webhook_tests::session::Session;
@@ -15,35 +14,20 @@ use crate::evidence::Evidence;
 use crate::faults::Scene;
 use crate::fleet::Fleet;
 use crate::generator::{Generator, Webhooks};
-use crate::plan::{Kind, Plan};
+use crate::plan::{Kind, Plan, Standby};
+use crate::servers::Servers;
 use crate::verdict::{self, Account};
 
 /// Leases of the dead run for 30 s, and a drain may need two of them.
 const PATIENCE: Duration = Duration::from_secs(150);
 const PATHS: [&str; 6] = ["/plain", "/ordered", "/both", "/pauses", "/keeps", "/new"];
-const SETTINGS: [&str; 8] = [
-    "fsync=off",
-    "track_commit_timestamp=on",
-    "deadlock_timeout=100ms",
-    // Commits that do not wait are not written by the way.
-    "wal_writer_delay=10s",
-    "wal_buffers=16MB",
-    "max_wal_size=64MB",
-    "min_wal_size=32MB",
-    "shared_buffers=32MB",
-];
 
 /// Plays the round of a seed; an error is the report.
-pub async fn run(seed: u64) -> Result<Account, String> {
+pub async fn run(seed: u64, firewall: Option<&Firewall>) -> Result<Account, String> {
     let plan = Plan::of(seed);
-    let mut settings = SETTINGS.to_vec();
-    settings.extend(plan.forgetful.then_some("synchronous_commit=off"));
-    let cluster = match plan.kind {
-        Kind::Everything => Cluster::start_on_disk(400, &settings).await,
-        _ => Cluster::start(&settings).await,
-    };
-    let db = Database::on(&cluster).await;
+    let mut servers = Servers::start(&plan).await;
     let receiver = Receiver::start();
+    let db = servers.session().await;
     db.run(include_str!("journal.sql")).await;
     // Its first run moves rows, and the time of a record is that of the transaction that wrote its row.
     db.run("SELECT webhook._relay_maintain()").await;
@@ -66,15 +50,18 @@ pub async fn run(seed: u64) -> Result<Account, String> {
         unordered: vec![plain, pauses.clone(), keeps.clone()],
     };
 
+    if let Some(standby) = plan.standby {
+        servers.add(standby).await;
+    }
     let clock = (plan.kind == Kind::Everything).then(|| run::subfolder("clock").join("offset"));
     let mut random = StdRng::seed_from_u64(seed ^ 0x5eed);
-    let mut fleet = Fleet::new(cluster.address(), db.name(), clock.as_deref());
+    let mut fleet = Fleet::new(servers.addresses(), clock.as_deref());
     for _ in 0..plan.relays {
         fleet.join(&mut random, None).await;
     }
-    let generator = Generator::start(seed, &db.url(), webhooks);
+    let generator = Generator::start(seed, &servers.url(), webhooks);
     let mut scene = Scene {
-        cluster: &cluster,
+        servers,
         forgetful: plan.forgetful,
         fleet,
         receiver: &receiver,
@@ -82,23 +69,33 @@ pub async fn run(seed: u64) -> Result<Account, String> {
         random,
         landed: Vec::new(),
         broken: Vec::new(),
+        firewall,
+        dropped: String::new(),
     };
     scene.play(&plan).await;
     generator.end();
     scene.heal().await;
-    let committed = generator.ended().await;
+    let (committed, mut acknowledged) = generator.ended().await;
+    if plan.may_lose() {
+        acknowledged.clear();
+    }
 
     // The session of before may have died with the server.
-    let session = db.connect().await;
+    let session = scene.servers.session().await;
     for webhook in [pauses, keeps] {
         session.run(&format!("SELECT chaos.update_webhook('{webhook}', '{{\"status\": \"active\"}}')")).await;
     }
+    // What was put aside while its webhook was deleted goes now rather than in ten minutes.
+    session.run("SELECT webhook._relay_maintain()").await;
     let left = drain(&session).await;
     scene.fleet.end().await;
-    let session = db.connect().await;
-    let verdict = verdict::judge(&session, &receiver, &scene.landed).await;
-    let (relays, server) = (scene.fleet.logs(), cluster.log_text());
-    let evidence = Evidence::of(&[&relays, &server]);
+    if plan.standby == Some(Standby::Asynchronous) {
+        scene.servers.account().await;
+    }
+    let session = scene.servers.session().await;
+    let verdict = verdict::judge(&session, &receiver, &scene.landed, &acknowledged).await;
+    let (relays, server) = (scene.fleet.logs(), scene.servers.logs());
+    let evidence = Evidence::of(&[&relays, &server, &scene.dropped]);
     let account = Account { kind: plan.name(), committed, evidence, ..verdict.account };
     if left.is_none() && verdict.broken.is_empty() {
         return Ok(account);

@@ -57,8 +57,15 @@ pub struct Verdict {
 }
 
 /// Asks all of `checks.sql`.
-pub async fn judge(session: &Session, receiver: &Receiver, landed: &[Landed]) -> Verdict {
+pub async fn judge(
+    session: &Session,
+    receiver: &Receiver,
+    landed: &[Landed],
+    acknowledged: &[u32],
+) -> Verdict {
     load(session, receiver, landed).await;
+    let names = acknowledged.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    session.run(&format!("INSERT INTO chaos.acknowledged SELECT unnest('{{{names}}}'::bigint[])")).await;
     let mut checks = include_str!("checks.sql").split("-- check: ");
     session.run(checks.next().expect("what comes before the checks")).await;
     let mut broken = Vec::new();

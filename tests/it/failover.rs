@@ -4,8 +4,10 @@ use std::collections::HashSet;
 
 use webhook_tests::cluster::{Cluster, Stop};
 use webhook_tests::database::Database;
+use webhook_tests::fault::Proxy;
 use webhook_tests::receiver::Receiver;
 use webhook_tests::relay::Relay;
+use webhook_tests::until::until;
 
 use crate::restart::{emit_until_cut, nothing_is_lost};
 
@@ -100,6 +102,34 @@ async fn to_a_standby_that_had_not_received_everything() {
     );
     assert_eq!(behind.value(&known).await, "0", "what was sent and then lost is known to the receiver alone");
     assert!(relay.terminate().await.success());
+}
+
+#[tokio::test]
+async fn what_a_synchronous_standby_does_not_have_is_not_sent() {
+    let primary = Cluster::start(&[]).await;
+    if !primary.has("pg_basebackup") {
+        return;
+    }
+    let (db, receiver) = (Database::on(&primary).await, Receiver::start());
+    db.webhook(&receiver.url("/hook"), "").await;
+    let link = Proxy::before(primary.address()).await;
+    let _standby = primary.standby(link.address()).await;
+    primary.wait_for_standbys().await;
+    let relay = Relay::start(&db.url()).await;
+    relay.logs().wait_for("this relay leads").await;
+    link.stall();
+    // Seen at once, and lost if the standby took over now.
+    db.run("SET synchronous_commit = off; SELECT webhook_emit('user.created', '{}')").await;
+    let waits =
+        "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND query LIKE '%_relay_read(%'";
+    let find = async || db.rows(waits).await.concat().pop().ok_or("nobody waits");
+    let reader = until("the relay to wait for the standby", find).await;
+    assert_eq!(receiver.count(), 0);
+    // It tries again in other sessions, and leaves none behind.
+    db.until(&format!("SELECT count(*) FROM pg_stat_activity WHERE pid = {reader}"), "0").await;
+    assert_eq!(receiver.count(), 0);
+    link.pass();
+    receiver.wait_for(1).await;
 }
 
 #[tokio::test]

@@ -3,11 +3,12 @@
 use webhook_tests::database::Database;
 use webhook_tests::receiver::{Receiver, Reply};
 use webhook_tests::relay::Relay;
+use webhook_tests::session::Session;
 
-#[tokio::test]
-async fn a_batch_out_of_order_is_put_aside_in_order() {
-    let db = Database::new().await;
-    let (webhook, _) = db.webhook("https://example.com/", r#"options => '{"ordered": true}'"#).await;
+/// Three events of a key are put aside, the last one first.
+async fn put_three_aside(db: &Session) {
+    let create = r#"SELECT id FROM webhook_create('https://example.com/', options => '{"ordered": true}')"#;
+    let webhook = db.value(create).await;
     db.run("SELECT webhook_emit('user.created', '{}', key => 'k') FROM generate_series(1, 3)").await;
     let spill = format!(
         "SELECT webhook._relay_record(
@@ -18,10 +19,33 @@ async fn a_batch_out_of_order_is_put_aside_in_order() {
          FROM webhook.events e"
     );
     db.run(&spill).await;
-    let waits = "SELECT due_at = 'infinity' FROM webhook.pending ORDER BY seq";
-    assert_eq!(db.rows(waits).await.concat(), ["f", "t", "t"]);
-    db.run("DELETE FROM webhook.pending WHERE due_at < 'infinity'").await;
-    assert_eq!(db.rows(waits).await.concat(), ["f", "t"]);
+}
+
+const WAITS: &str = "SELECT due_at = 'infinity' FROM webhook.pending ORDER BY seq";
+const FIRST_GOES: &str = "DELETE FROM webhook.pending WHERE due_at < 'infinity'";
+
+#[tokio::test]
+async fn a_batch_out_of_order_is_put_aside_in_order() {
+    let db = Database::new().await;
+    put_three_aside(&db).await;
+    assert_eq!(db.rows(WAITS).await.concat(), ["f", "t", "t"]);
+    db.run(FIRST_GOES).await;
+    assert_eq!(db.rows(WAITS).await.concat(), ["f", "t"]);
+}
+
+#[tokio::test]
+async fn a_key_goes_on_though_its_next_one_is_canceled_in_the_same_moment() {
+    let db = Database::new().await;
+    put_three_aside(&db).await;
+    let second = "SELECT webhook_cancel(delivery_id) FROM (SELECT * FROM webhook.pending ORDER BY seq OFFSET 1 LIMIT 1) p";
+    db.run(&format!("BEGIN; {second}")).await;
+    let relay = db.connect().await;
+    let recording = tokio::spawn(async move { relay.run(FIRST_GOES).await });
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    db.until(waits, "1").await;
+    db.run("COMMIT").await;
+    recording.await.expect("the first one goes");
+    assert_eq!(db.rows(WAITS).await.concat(), ["f"], "it is the third one's turn");
 }
 
 #[tokio::test]

@@ -154,3 +154,22 @@ async fn ids_sort_by_the_time_of_their_making() {
     }
     assert!(ids.is_sorted(), "{ids:?}");
 }
+
+#[tokio::test]
+async fn what_is_put_aside_while_its_webhook_is_deleted_is_canceled_by_maintenance() {
+    let db = Database::new().await;
+    let (webhook, _) = db.webhook("https://example.com/", "").await;
+    let event = db.emit("user.created", "{}").await;
+    let relay = db.connect().await;
+    let put_aside = format!(
+        "BEGIN; SELECT webhook._relay_record('r', NULL, NULL, NULL, NULL, NULL, ARRAY[webhook._delivery_id('{event}', '{webhook}')], '{{{event}}}',
+             '{{{webhook}}}', '{{NULL}}', '{{spill}}', '{{1}}', '{{0}}', '{{0}}', '{{0}}', '{{NULL}}', '{{NULL}}', '{{capacity}}', '{{NULL}}', '{{NULL}}', '{{0}}')"
+    );
+    relay.run(&put_aside).await;
+    db.run(&format!("SELECT webhook_delete('{webhook}')")).await;
+    relay.run("COMMIT").await;
+    let status = "SELECT status FROM webhook.deliveries";
+    assert_eq!(db.value(status).await, "pending", "neither saw the other");
+    db.run("SELECT webhook._relay_maintain()").await;
+    assert_eq!(db.value(status).await, "canceled");
+}

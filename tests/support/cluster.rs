@@ -90,13 +90,33 @@ impl Cluster {
     /// # Panics
     /// If it does not start.
     pub async fn synchronous_standby(&self) -> Self {
-        let standby = self.base_backup(&["--write-recovery-conf"]);
+        let standby = self.standby(self.address()).await;
+        self.wait_for_standbys().await;
+        standby
+    }
+
+    /// A streaming standby of this one with the same settings, running; it finds this one at `address`.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub async fn standby(&self, address: SocketAddr) -> Self {
+        let way = format!("primary_conninfo=host={} port={} user=postgres", address.ip(), address.port());
+        let settings: Vec<_> = self.settings.iter().map(String::as_str).chain([&*way]).collect();
+        let standby = self.copy(&settings, &["--write-recovery-conf"]);
         standby.resume().await;
+        self.connect("postgres").await.until("SELECT state FROM pg_stat_replication", "streaming").await;
+        standby
+    }
+
+    /// From now on nothing is committed here without a standby.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub async fn wait_for_standbys(&self) {
         let session = self.connect("postgres").await;
         session.run("ALTER SYSTEM SET synchronous_standby_names = '*'").await;
         session.run("SELECT pg_reload_conf()").await;
         session.until("SELECT sync_state FROM pg_stat_replication", "sync").await;
-        standby
     }
 
     /// A copy of this one by `pg_basebackup`, not started.
@@ -105,7 +125,11 @@ impl Cluster {
     /// If it cannot be made.
     #[must_use]
     pub fn base_backup(&self, arguments: &[&str]) -> Self {
-        let copy = Self::empty_of(self.stage, &[], None);
+        self.copy(&[], arguments)
+    }
+
+    fn copy(&self, settings: &[&str], arguments: &[&str]) -> Self {
+        let copy = Self::empty_of(self.stage, settings, None);
         let mut backup = self.program("pg_basebackup");
         backup.args(["--checkpoint=fast", "--no-sync", "-D"]).arg(copy.data()).args(arguments);
         succeed(&mut backup);
@@ -353,6 +377,10 @@ impl Cluster {
         command.args(["--auth=trust", "--username=postgres", "--no-sync", "--encoding=UTF8"]);
         command.args(["--locale=C.UTF-8", "-D"]).arg(self.data()).args(arguments);
         succeed(&mut command);
+        // A proxy comes from an address of its own.
+        let mut file =
+            File::options().append(true).open(self.data().join("pg_hba.conf")).expect("open pg_hba.conf");
+        file.write_all(b"host all,replication all 127.0.0.0/8 trust\n").expect("write pg_hba.conf");
     }
 
     fn all_settings(&self) -> impl Iterator<Item = String> {

@@ -1,6 +1,7 @@
 #!/bin/sh
 # deps.sh <postgres major> [goal...]: installs from Debian's packages what a bare machine lacks; nothing if nothing is
-# missing. The goal `test` needs the receivers' languages too, `test-chaos` a library that gives a program another clock.
+# missing. The goal `test` needs the receivers' languages too, `test-chaos` a firewall and a library that gives a
+# program another clock.
 set -eu
 major=$1
 shift
@@ -23,10 +24,11 @@ case " $* " in *" test "*)
   need nodejs command -v node
   need npm command -v npm
   need pgbouncer test -x /usr/sbin/pgbouncer
-  need iproute2 command -v ip
   ;;
 esac
 case " $* " in *" test "* | *" test-chaos "*)
+  need iproute2 command -v ip
+  need nftables test -x /usr/sbin/nft
   need libfaketime test -e /usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1 -o "$(uname -m)" != x86_64
   ;;
 esac

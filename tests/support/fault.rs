@@ -1,11 +1,11 @@
 //! A TCP proxy that breaks the connections through it on command.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 
 /// The proxy; it stops when dropped.
@@ -39,7 +39,7 @@ impl Proxy {
         let shared = Arc::clone(&link);
         let accept = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(forward(client, target, Arc::clone(&shared)));
+                tokio::spawn(forward(client, home(address), target, Arc::clone(&shared)));
             }
         });
         Self { address, link, accept }
@@ -48,6 +48,11 @@ impl Proxy {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The address of loopback from which it connects, which is its own.
+    pub fn home(&self) -> Ipv4Addr {
+        home(self.address)
     }
 
     /// Resets every open connection; new ones pass.
@@ -79,12 +84,23 @@ impl Drop for Proxy {
     }
 }
 
-async fn forward(client: TcpStream, target: SocketAddr, link: Arc<Link>) {
+fn home(address: SocketAddr) -> Ipv4Addr {
+    let [high, low] = address.port().to_be_bytes();
+    Ipv4Addr::new(127, high, low, 1)
+}
+
+async fn connect(from: Ipv4Addr, target: SocketAddr) -> io::Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind((from, 0).into())?;
+    socket.connect(target).await
+}
+
+async fn forward(client: TcpStream, home: Ipv4Addr, target: SocketAddr, link: Arc<Link>) {
     let mut cuts = link.cuts.subscribe();
     if *link.refusing.borrow() {
         return;
     }
-    let Ok(server) = TcpStream::connect(target).await else { return };
+    let Ok(server) = connect(home, target).await else { return };
     // A reset, not a polite end, when the two are dropped.
     let _ = (client.set_zero_linger(), server.set_zero_linger());
     let (from_client, to_client) = client.into_split();

@@ -10,6 +10,7 @@ pub mod cluster;
 pub mod database;
 pub mod disk;
 pub mod fault;
+pub mod firewall;
 pub mod fragile;
 pub mod island;
 pub mod keys;

@@ -168,6 +168,15 @@ impl Stream {
     pub(super) fn was_asked(&self) -> bool {
         matches!(self, Self::Tls(_, true))
     }
+
+    /// Ends it at once: what the other side has not got yet it never gets.
+    pub(super) fn reset(self) {
+        let stream = match &self {
+            Self::Plain(stream) => stream,
+            Self::Tls(stream, _) => stream.get_ref().0,
+        };
+        let _ = stream.set_zero_linger();
+    }
 }
 
 impl AsyncRead for Stream {

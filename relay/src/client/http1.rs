@@ -26,6 +26,18 @@ pub(super) struct Link {
     connection: Option<Connection<TokioIo<Stream>, Full<Bytes>>>,
     /// Asked for a client certificate, and not answered yet.
     pub(super) doubted: bool,
+    /// A request is on its way and not answered yet.
+    waits: bool,
+}
+
+impl Drop for Link {
+    /// Whoever gives up waiting takes back what the system has not brought over yet: it would go on trying, and the request could
+    /// come after a later one.
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take().filter(|_| self.waits) {
+            connection.into_parts().io.into_inner().reset();
+        }
+    }
 }
 
 impl Link {
@@ -35,7 +47,7 @@ impl Link {
         // Bodies are small: copied behind the head they go out in one piece.
         builder.max_headers(MOST_HEADERS).max_buf_size(LONGEST_HEAD).writev(false);
         let (sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
-        Ok(Box::new(Self { sender, connection: Some(connection), doubted }))
+        Ok(Box::new(Self { sender, connection: Some(connection), doubted, waits: false }))
     }
 
     /// Sends a request and waits for the head of the answer.
@@ -43,12 +55,13 @@ impl Link {
         &mut self,
         request: Request<Full<Bytes>>,
     ) -> Result<Response<Incoming>, SendError> {
+        self.waits = true;
         let answer = self.sender.try_send_request(request);
         let response = drive(&mut self.connection, answer).await.map_err(|mut error| {
             let unsent = error.take_message();
             SendError { cause: error.into_error(), unsent }
         })?;
-        self.doubted = false;
+        (self.doubted, self.waits) = (false, false);
         Ok(response)
     }
 

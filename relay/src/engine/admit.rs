@@ -81,6 +81,11 @@ impl Engine {
                 }
                 None => {}
             }
+            if self.registry.get(hook.id()).is_none() {
+                // Deleted since the page was matched.
+                self.batch.forgotten.push(ticket);
+                continue;
+            }
             let delivery = fresh(hook, id);
             if let Some(wait) = wait {
                 self.spill(delivery, "due", wait);

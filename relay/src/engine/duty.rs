@@ -132,7 +132,7 @@ impl Engine {
         loop {
             failpoint::pass("stopping");
             let now = Instant::now();
-            if !self.flush.is_under_way() && self.batch.is_empty() {
+            if self.flush.is_done() && self.batch.is_empty() {
                 if leading {
                     leading = false;
                     self.abdicate();

@@ -37,6 +37,8 @@ pub(super) struct Flush {
     told: Option<Instant>,
     retry_at: Instant,
     backoff: Duration,
+    /// A batch that was certainly not written: it goes once more, as it is, before any other.
+    again: Option<Batch>,
 }
 
 impl Flush {
@@ -49,6 +51,7 @@ impl Flush {
             told: None,
             retry_at: now,
             backoff: FIRST_BACKOFF,
+            again: None,
         }
     }
 
@@ -61,6 +64,16 @@ impl Flush {
     /// True while a batch is with the recorder.
     pub(super) fn is_under_way(&self) -> bool {
         self.under_way.is_some()
+    }
+
+    /// True while all that was handed over is written.
+    pub(super) fn is_done(&self) -> bool {
+        self.under_way.is_none() && self.again.is_none()
+    }
+
+    /// The batch that is to go once more.
+    pub(super) fn take_again(&mut self) -> Option<Batch> {
+        self.again.take()
     }
 
     /// When the next batch should go; none while one is under way or there is nothing to record.
@@ -97,6 +110,9 @@ impl Engine {
 
     /// Sends whatever there is to the recorder.
     pub(super) fn flush_now(&mut self, now: Instant) {
+        if let Some(batch) = self.flush.take_again() {
+            return self.hand_over(batch, now);
+        }
         let mut batch = std::mem::take(&mut self.batch);
         self.batch.judged.reserve(batch.judged.len());
         self.holds.clear();
@@ -118,6 +134,10 @@ impl Engine {
                     Some(Cursor { n: term.n, position: position.clone(), ahead: term.ledger.ahead() });
             }
         }
+        self.hand_over(batch, now);
+    }
+
+    fn hand_over(&mut self, batch: Batch, now: Instant) {
         self.flush.under_way = Some(now);
         // One batch at a time: there is always room.
         let _ = self.out.batches.try_send(batch);
@@ -168,15 +188,28 @@ impl Engine {
             if now.saturating_duration_since(since) > KEPT {
                 self.batch.judged.clear();
                 self.batch.notices.clear();
+            } else if matches!(error, StoreError::Busy(_)) && self.is_current(&batch) {
+                self.flush.again = Some(batch);
+                return;
             }
         }
         // We cannot know whether it was written, so the cursor has to be read again.
-        let ours = batch.term.is_some() && batch.term == self.term.as_ref().map(|term| term.id);
-        self.batch.makes_due |= batch.makes_due;
-        let mut kept = self.orphaned(batch.judged);
+        let ours = batch.term.is_some() && self.is_current(&batch);
         if ours {
             self.abdicate();
         }
+        self.keep(batch);
+    }
+
+    /// True for a batch that moves no cursor, or that of this term.
+    fn is_current(&self, batch: &Batch) -> bool {
+        batch.term.is_none_or(|id| self.term.as_ref().is_some_and(|term| term.id == id))
+    }
+
+    /// What is left of a batch when the term whose cursor it was to move is over.
+    pub(super) fn keep(&mut self, batch: Batch) {
+        self.batch.makes_due |= batch.makes_due;
+        let mut kept = self.orphaned(batch.judged);
         kept.retain(|one| one.attempt.as_ref().is_none_or(|attempt| attempt.started.elapsed() < KEPT));
         kept.append(&mut self.batch.judged);
         self.batch.judged = kept;

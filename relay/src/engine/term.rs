@@ -75,6 +75,9 @@ impl Engine {
         self.batch.forgotten.clear();
         let judged = std::mem::take(&mut self.batch.judged);
         self.batch.judged = self.orphaned(judged);
+        if let Some(batch) = self.flush.take_again() {
+            self.keep(batch);
+        }
     }
 
     /// Keeps outcomes of what we read in a former term as orphans; returns the others.

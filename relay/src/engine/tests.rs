@@ -264,6 +264,24 @@ async fn a_fenced_leader_sends_nothing_twice_when_it_leads_again() {
 }
 
 #[tokio::test]
+async fn what_met_a_lock_is_recorded_as_it_was_and_the_lead_is_kept() {
+    let mut stage = Stage::new(&[plain(), plain()]).await;
+    stage.lead(1);
+    stage.read(1, 1..=1).await;
+    let (one, two) = (stage.arrival().await, stage.arrival().await);
+    one.answer.send(200).unwrap();
+    stage.refuse(StoreError::Busy("deadlock detected".into())).await;
+    two.answer.send(200).unwrap();
+    stage.delivered(2).await;
+    let batch = stage.record().await;
+    assert_eq!(words(&batch.judged), [Word::Delivered]);
+    assert_eq!(batch.cursor.unwrap().position, position(0), "one of the event's deliveries is not in it");
+    let batch = stage.record().await;
+    assert_eq!((words(&batch.judged), batch.cursor.unwrap().position), (vec![Word::Delivered], position(1)));
+    assert_eq!(stage.orders.borrow().over, 0);
+}
+
+#[tokio::test]
 async fn outcomes_of_leased_deliveries_survive_a_lost_database() {
     let mut stage = Stage::new(&[plain()]).await;
     let row = stage.pending(1);
@@ -376,4 +394,18 @@ async fn a_page_that_was_matched_before_a_webhook_changed_does_not_undo_the_chan
     assert_eq!(batch.cursor.unwrap().position, position(1), "the page was taken in");
     stage.claim(vec![row]).await;
     stage.arrival().await.answer.send(200).unwrap();
+}
+
+#[tokio::test]
+async fn a_webhook_that_was_deleted_since_a_page_was_matched_gets_nothing_of_it() {
+    let mut stage = Stage::new(&[plain(), plain()]).await;
+    stage.lead(1);
+    let mut newer = Registry::clone(&stage.registry);
+    newer.apply(vec![testing::row(1, &stage.url, &plain())], true);
+    stage.news.send(News::Registry(Arc::new(newer))).unwrap();
+    stage.read(1, 1..=1).await;
+    stage.arrival().await.answer.send(200).unwrap();
+    let batch = stage.record().await;
+    assert_eq!((batch.judged.len(), batch.cursor.unwrap().position), (1, position(1)));
+    assert!(stage.arrived.try_recv().is_err());
 }

@@ -1,15 +1,17 @@
 //! Connecting: the servers one after the other, with as much TLS as is wanted, until one is what is wanted.
 
 use std::error::Error as _;
+use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tokio_postgres::config::SslMode;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{AsyncMessage, Client, Error, SimpleQueryMessage};
+use tokio_postgres::{AsyncMessage, CancelToken, Client, Error, SimpleQueryMessage};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::{SHORT, StoreError, within};
@@ -22,7 +24,6 @@ const ONE_OF_MANY: Duration = Duration::from_secs(2);
 pub(super) const PROBE: &str = "webhook_probe";
 
 /// An open connection and the task that drives it, which ends with it.
-#[derive(Debug)]
 pub(super) struct Line {
     pub(super) client: Client,
     /// Somebody rang.
@@ -30,7 +31,15 @@ pub(super) struct Line {
     /// Our own token came back.
     pub(super) echo: Arc<Notify>,
     pub(super) token: u64,
+    cancel: CancelToken,
+    tls: MakeRustlsConnect,
     driver: JoinHandle<()>,
+}
+
+impl fmt::Debug for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Line").field("client", &self.client).finish_non_exhaustive()
+    }
 }
 
 impl Drop for Line {
@@ -40,6 +49,13 @@ impl Drop for Line {
 }
 
 impl Line {
+    /// Asks the server to stop what it does for this connection. It would go on otherwise: a commit that waits for a standby does
+    /// not notice that nobody waits for it, and keeps its session.
+    pub(super) fn give_up(&self) {
+        let (cancel, tls) = (self.cancel.clone(), self.tls.clone());
+        tokio::spawn(async move { timeout(SHORT, cancel.cancel_query(tls)).await });
+    }
+
     /// Connects to the first server that is what is wanted.
     pub(super) async fn open(dsn: &Dsn) -> Result<Self, StoreError> {
         let servers = dsn.servers();
@@ -83,7 +99,7 @@ impl Line {
         let mut config = dsn.config(server);
         config.ssl_mode(mode);
         let tls = MakeRustlsConnect::new(dsn.encryption.settings.clone());
-        let (client, mut connection) = config.connect(tls).await?;
+        let (client, mut connection) = config.connect(tls.clone()).await?;
         let token: u64 = rand::random();
         let (rings, echo) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let (bell, echoed, awaited) = (rings.clone(), echo.clone(), token.to_string());
@@ -96,7 +112,8 @@ impl Line {
                 }
             }
         });
-        Ok(Self { client, rings, echo, token, driver })
+        let cancel = client.cancel_token();
+        Ok(Self { client, rings, echo, token, cancel, tls, driver })
     }
 
     /// Asks the server whether it is what is wanted.

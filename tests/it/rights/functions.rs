@@ -102,6 +102,7 @@ pub const FUNCTIONS: &[(&str, &[&str])] = &[
             "webhook._append(text,json,text,text,text,text)",
             "webhook._bytes(json)",
             "webhook._cancel(text)",
+            "webhook._cancel_orphans()",
             "webhook._capabilities()",
             "webhook._capture_plan(oid,text,text)",
             "webhook._check_account(text)",
