@@ -76,8 +76,11 @@ impl Scene<'_> {
         for (way, _) in std::mem::take(&mut self.broken) {
             self.mend(way);
         }
-        while self.fleet.is_unsettled() {
+        loop {
             self.wait(Duration::from_millis(100)).await;
+            if !self.fleet.is_unsettled() {
+                return;
+            }
         }
     }
 
@@ -113,7 +116,7 @@ impl Scene<'_> {
         let random = &mut self.random;
         let place = self.fleet.pick(random);
         match (fault, place) {
-            (Fault::Kill, Some(place)) => self.fleet.kill(place),
+            (Fault::Kill, Some(place)) => self.fleet.kill(place).await,
             (Fault::Replace, Some(place)) => self.fleet.replace(place, random, None).await,
             (Fault::Doom(point, nth), Some(place)) => {
                 let doom = format!("{point}:{nth}");

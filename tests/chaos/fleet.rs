@@ -124,8 +124,8 @@ impl Fleet {
     }
 
     /// `kill -9`; [`Fleet::tend`] starts another one there.
-    pub fn kill(&self, place: usize) {
-        self.places[place].relay.signal(Signal::KILL);
+    pub async fn kill(&self, place: usize) {
+        self.places[place].relay.kill().await;
     }
 
     /// SIGSTOP, until so much later.
