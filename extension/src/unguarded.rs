@@ -56,6 +56,10 @@ unsafe extern "C-unwind" {
         unchanged: bool,
         info: *mut pg_sys::IndexInfo,
     ) -> bool;
+    pub fn ActiveSnapshotSet() -> bool;
+    pub fn GetTransactionSnapshot() -> pg_sys::Snapshot;
+    pub fn PushActiveSnapshot(snapshot: pg_sys::Snapshot);
+    pub fn PopActiveSnapshot();
     pub fn CreateExecutorState() -> *mut pg_sys::EState;
     pub fn FreeExecutorState(state: *mut pg_sys::EState);
     pub fn MemoryContextReset(context: pg_sys::MemoryContext);

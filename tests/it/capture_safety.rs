@@ -124,3 +124,30 @@ async fn an_operators_own_indexes_on_the_outbox_are_kept() {
         assert_eq!(db.value(&sql).await, count);
     }
 }
+
+#[tokio::test]
+async fn indexes_over_functions_of_users_are_kept_at_commit_too() {
+    let db = watched().await;
+    db.run(
+        "CREATE FUNCTION in_sql(text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT max(x) FROM (VALUES (lower($1))) v(x)';
+         CREATE FUNCTION in_plpgsql(text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS
+             'BEGIN PERFORM count(*) FROM webhook.event_types; RETURN upper($1); END';
+         CREATE INDEX ON webhook.events (in_sql(type));
+         CREATE INDEX ON webhook.events (in_plpgsql(type))",
+    )
+    .await;
+    // At commit; at the end of a savepoint; when a query of a later one wants to see them.
+    db.run("INSERT INTO users VALUES (1)").await;
+    db.run(
+        "BEGIN; INSERT INTO users VALUES (2); SAVEPOINT s; INSERT INTO users VALUES (3); RELEASE s; COMMIT",
+    )
+    .await;
+    db.run("BEGIN; INSERT INTO users VALUES (4); SAVEPOINT s; SELECT count(*) FROM webhook.events; ROLLBACK TO s; COMMIT").await;
+    db.run("SET enable_seqscan = off").await;
+    for sql in [
+        "SELECT count(*) FROM webhook.events WHERE in_sql(type) = 'user.created'",
+        "SELECT count(*) FROM webhook.events WHERE in_plpgsql(type) = 'USER.CREATED'",
+    ] {
+        assert_eq!(db.value(sql).await, "4");
+    }
+}

@@ -130,12 +130,24 @@ pub fn show() {
     flush();
     // SAFETY: reads the current subtransaction's number.
     let subtransaction = unsafe { unguarded::GetCurrentSubTransactionId() };
-    BATCHES.with_borrow_mut(|batches| {
-        for batch in batches.iter_mut().filter(|batch| batch.shown_in.is_none()) {
-            batch.insert();
-            batch.shown_in = Some(subtransaction);
-        }
-    });
+    // Not borrowed meanwhile: functions of an operator's indexes may run queries, or even emit.
+    let mut kept = Kept(BATCHES.take());
+    for batch in kept.0.iter_mut().filter(|batch| batch.shown_in.is_none()) {
+        batch.insert();
+        batch.shown_in = Some(subtransaction);
+    }
+}
+
+/// Batches that go back before those that came in the meantime, also after an error.
+struct Kept(Vec<Batch>);
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        with_batches(|batches| {
+            self.0.append(batches);
+            *batches = std::mem::take(&mut self.0);
+        });
+    }
 }
 
 /// Takes the shape again after some table changed: DROP and CREATE EXTENSION, say, make another row type.

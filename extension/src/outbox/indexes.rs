@@ -79,7 +79,7 @@ unsafe fn plain(
     }
 }
 
-/// As INSERT does it, for every kind of index.
+/// As INSERT does it, for every kind of index. Their functions may ask for a snapshot, of which there is none at commit.
 ///
 /// # Safety
 /// As [`insert`]; the state has the relation's open indexes.
@@ -87,6 +87,10 @@ unsafe fn by_executor(state: *mut pg_sys::ResultRelInfo, slots: &[*mut pg_sys::T
     let (no_conflict, no_arbiters) = (std::ptr::null_mut(), std::ptr::null_mut());
     // SAFETY: as promised by the caller; the executor state is used for this alone and freed.
     unsafe {
+        let bare = !unguarded::ActiveSnapshotSet();
+        if bare {
+            unguarded::PushActiveSnapshot(unguarded::GetTransactionSnapshot());
+        }
         let executor = unguarded::CreateExecutorState();
         for slot in slots {
             #[cfg(feature = "pg15")]
@@ -111,5 +115,8 @@ unsafe fn by_executor(state: *mut pg_sys::ResultRelInfo, slots: &[*mut pg_sys::T
             }
         }
         unguarded::FreeExecutorState(executor);
+        if bare {
+            unguarded::PopActiveSnapshot();
+        }
     }
 }
