@@ -168,7 +168,7 @@ impl Scene<'_> {
                 self.postgres_runs().await;
             }
             (Fault::Clock(seconds), _) => self.fleet.set_clock(seconds),
-            (Fault::FailOver(_, behind, how), _) => self.fail_over(behind, how).await,
+            (Fault::FailOver(to, behind, how), _) => self.fail_over(to, behind, how).await,
             (_, None) => {}
         }
         if fault.is_hard() && !matches!(fault, Fault::Doom(..)) {

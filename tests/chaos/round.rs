@@ -87,7 +87,9 @@ pub async fn run(seed: u64, firewall: Option<&Firewall>) -> Result<Account, Stri
     }
     // What was put aside while its webhook was deleted goes now rather than in ten minutes.
     session.run("SELECT webhook._relay_maintain()").await;
+    let begun = Instant::now();
     let left = drain(&session).await;
+    let drained = begun.elapsed();
     scene.fleet.end().await;
     if plan.standby == Some(Standby::Asynchronous) {
         scene.servers.account().await;
@@ -96,7 +98,7 @@ pub async fn run(seed: u64, firewall: Option<&Firewall>) -> Result<Account, Stri
     let verdict = verdict::judge(&session, &receiver, &scene.landed, &acknowledged).await;
     let (relays, server) = (scene.fleet.logs(), scene.servers.logs());
     let evidence = Evidence::of(&[&relays, &server, &scene.dropped]);
-    let account = Account { kind: plan.name(), committed, evidence, ..verdict.account };
+    let account = Account { kind: plan.name(), committed, drained, evidence, ..verdict.account };
     if left.is_none() && verdict.broken.is_empty() {
         return Ok(account);
     }

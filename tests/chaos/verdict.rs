@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fmt::Write;
 use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -23,6 +23,8 @@ pub struct Account {
     pub kind: String,
     /// Transactions that were acknowledged.
     pub committed: u32,
+    /// How long it took until nothing was left to do.
+    pub drained: Duration,
     /// Deliveries that had to arrive, each once or more.
     pub due: usize,
     /// Requests that arrived.
@@ -39,12 +41,16 @@ pub struct Account {
 
 impl fmt::Display for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kind, committed, due, arrived, repeated, unrecorded, faults, .. } = self;
+        let Self { kind, committed, drained, due, arrived, repeated, unrecorded, faults, .. } = self;
         write!(
             f,
             "{kind}, {faults} hard faults, {committed} transactions, {due} deliveries due, {arrived} requests, "
         )?;
-        write!(f, "{repeated} repeated of {unrecorded} unrecorded at a fault")
+        write!(
+            f,
+            "{repeated} repeated of {unrecorded} unrecorded at a fault, drained in {} s",
+            drained.as_secs()
+        )
     }
 }
 
@@ -91,6 +97,7 @@ pub async fn judge(
     let account = Account {
         kind: String::new(),
         committed: 0,
+        drained: Duration::ZERO,
         due,
         arrived,
         repeated,

@@ -8,10 +8,13 @@ use tokio::time::Instant;
 use webhook_tests::firewall::Deaf;
 
 use crate::faults::{Landed, Scene};
-use crate::plan::Takeover;
+use crate::plan::{Standby, Takeover};
 
 /// For so long a relay that is cut off goes on sending what it has read: `TRUST` in relay/src/context.rs, and one request.
 const TRUST: Duration = Duration::from_secs(12);
+
+/// A relay sends what it claimed for so long after that: half of a lease.
+const CLAIMED: Duration = Duration::from_secs(16);
 
 /// Something that packets go along.
 #[derive(Debug)]
@@ -50,7 +53,7 @@ impl Scene<'_> {
     }
 
     /// The standby takes over, having fallen behind for so long.
-    pub(crate) async fn fail_over(&mut self, behind: Duration, how: Takeover) {
+    pub(crate) async fn fail_over(&mut self, to: Standby, behind: Duration, how: Takeover) {
         let began = SystemTime::now();
         self.postgres_runs().await;
         if matches!(how, Takeover::CutOff(_)) {
@@ -59,8 +62,12 @@ impl Scene<'_> {
         self.servers.hold_up_standby();
         self.wait(behind).await;
         self.servers.fail_over(how).await;
+        let mut note = |name: &str, ended| self.landed.push(Landed { name: name.into(), began, ended });
         if matches!(how, Takeover::CutOff(_)) {
-            self.landed.push(Landed { name: "the primary is cut off".into(), began, ended: began + TRUST });
+            note("the primary is cut off", began + TRUST);
+        }
+        if to == Standby::Asynchronous {
+            note("claims may be unknown to the standby", SystemTime::now() + CLAIMED);
         }
     }
 }
