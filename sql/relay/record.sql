@@ -91,7 +91,16 @@ CREATE FUNCTION webhook._relay_return(
     p_at timestamptz, p_instance text, p_delivery_ids text[], p_outcomes text[], p_numbers integer[], p_tries integer[],
     p_leases bigint[], p_errors text[], p_delays_ms bigint[]) RETURNS SETOF text
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
+DECLARE
+    gone text[] := ARRAY(SELECT v.delivery_id FROM unnest(p_delivery_ids, p_outcomes, p_leases) v(delivery_id, outcome, lease)
+                         WHERE v.lease <> 0 AND v.outcome <> 'hold'
+                           AND NOT EXISTS (SELECT FROM webhook.pending p WHERE p.delivery_id = v.delivery_id));
 BEGIN
+    -- The log is looked at for these alone: who reads a table before writing to it deadlocks with REINDEX.
+    IF gone <> '{}' THEN
+        -- Neither pending nor canceled nor ever attempted: claimed on a server whose standby, which is where we are, never heard of the claim.
+        RETURN QUERY SELECT g.id FROM unnest(gone) g(id) WHERE NOT EXISTS (SELECT FROM webhook.attempts a WHERE a.delivery_id = g.id);
+    END IF;
     RETURN QUERY
     WITH back AS MATERIALIZED (
         SELECT v.*, p.lease AS present, v.outcome = 'failed' AND p.ordered AND EXISTS (
@@ -118,12 +127,7 @@ BEGIN
         FROM back b
         WHERE p.delivery_id = b.delivery_id AND b.present = b.lease AND (b.blocks OR b.outcome IN ('retry', 'release', 'spill', 'hold'))
     )
-    SELECT b.delivery_id FROM back b WHERE b.present <> b.lease
-    UNION ALL
-    -- Neither pending nor canceled nor ever attempted: claimed on a server whose standby, which is where we are, never heard of the claim.
-    SELECT v.delivery_id FROM unnest(p_delivery_ids, p_outcomes, p_leases) v(delivery_id, outcome, lease)
-    WHERE v.lease <> 0 AND v.outcome <> 'hold' AND NOT EXISTS (SELECT FROM back b WHERE b.delivery_id = v.delivery_id)
-      AND NOT EXISTS (SELECT FROM webhook.attempts a WHERE a.delivery_id = v.delivery_id);
+    SELECT b.delivery_id FROM back b WHERE b.present <> b.lease;
 END $$;
 
 CREATE FUNCTION webhook._relay_recorded(p_delivery_ids text[]) RETURNS SETOF text
