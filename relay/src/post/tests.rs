@@ -104,6 +104,41 @@ fn receivers_that_fail_leave_a_quarter_of_the_slots() {
 }
 
 #[test]
+fn receivers_that_are_well_leave_a_quarter_of_the_slots() {
+    let hooks = leading_to((0..4).map(|n| format!("https://host{n}.example/")));
+    let (slow, well) = hooks.split_first().unwrap();
+    let mut now = Instant::now();
+    let mut post = Post::new(16);
+    post.offer(fresh(slow, 0), now);
+    let launch = post.next(now).unwrap();
+    now += Duration::from_secs(2);
+    post.land(launch.flight, &status(200), now, 0.5);
+    for hook in well {
+        post.offer(fresh(hook, 0), now);
+        let launch = post.next(now).unwrap();
+        post.land(launch.flight, &status(200), now, 0.5);
+    }
+    for hook in well {
+        for n in 1..1000 {
+            post.offer(fresh(hook, n), now);
+        }
+    }
+    let mut flying: VecDeque<_> = launches(&mut post, now).into();
+    for n in 1..8 {
+        post.offer(fresh(slow, n), now);
+    }
+    // Its requests stay, the others' end, and every slot is taken again at once.
+    for _ in 0..100 {
+        let place = flying.iter().position(|launch| launch.hook.slot != slow.slot).unwrap();
+        let launch = flying.remove(place).unwrap();
+        post.land(launch.flight, &status(200), now, 0.5);
+        flying.extend(launches(&mut post, now));
+        assert_eq!(flying.len(), 16);
+    }
+    assert_eq!(flying.iter().filter(|launch| launch.hook.slot == slow.slot).count(), 4);
+}
+
+#[test]
 fn the_webhooks_own_limit_holds() {
     let hook = hook(&json!({"max_in_flight": 2}));
     let now = Instant::now();
