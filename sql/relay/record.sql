@@ -50,10 +50,11 @@ BEGIN
         SELECT v.delivery_id, (SELECT max(a.number) + 1 FROM webhook.attempts a WHERE a.delivery_id = v.delivery_id), v.event_id,
                v.webhook_id, v.at, v.outcome, v.code, v.time_ms, v.error, v.headers::jsonb, v.body
         FROM (SELECT u.*, at - u.age_ms * interval '1 millisecond' AS at
-              FROM unnest(p_delivery_ids, p_event_ids, p_webhook_ids, p_ages_ms, p_outcomes, p_codes, p_times_ms, p_errors,
+              FROM unnest(p_delivery_ids, p_event_ids, p_webhook_ids, p_leases, p_ages_ms, p_outcomes, p_codes, p_times_ms, p_errors,
                           p_response_headers, p_response_bodies)
-                   AS u(delivery_id, event_id, webhook_id, age_ms, outcome, code, time_ms, error, headers, body)
-              WHERE u.outcome IN ('delivered', 'failed', 'retry') AND u.delivery_id <> ALL (stale)) v
+                   AS u(delivery_id, event_id, webhook_id, lease, age_ms, outcome, code, time_ms, error, headers, body)
+              -- Under a lease that has ended by another's success a failure means nothing any more.
+              WHERE (u.outcome = 'delivered' OR (u.outcome IN ('failed', 'retry') AND u.lease = 0)) AND u.delivery_id <> ALL (stale)) v
         -- Logged just now, or when this relay recorded it before and did not hear that it had.
         WHERE NOT EXISTS (
             SELECT FROM webhook.attempts a
