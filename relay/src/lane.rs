@@ -62,6 +62,8 @@ pub struct Lane {
     rest: Option<Instant>,
     strikes: u32,
     latency: Option<Duration>,
+    /// Its last answer was too long to be read.
+    long_answers: bool,
     progress: Instant,
     host: Arc<str>,
     /// Set while the dispatcher has it in one of its rings, among its sleepers or parked.
@@ -90,6 +92,7 @@ impl Lane {
             rest: None,
             strikes: 0,
             latency: None,
+            long_answers: false,
             progress: now,
             listed: false,
             parked: false,
@@ -282,6 +285,7 @@ impl Lane {
         match exchange {
             Ok(answer) if (200..300).contains(&answer.status) => {
                 self.strikes = 0;
+                self.long_answers = answer.end == BodyEnd::TooLong;
                 let wider = (self.window + 1).min(self.ceiling(cap));
                 (self.window, self.rest) = match answer.end {
                     BodyEnd::Complete => (wider, None),
@@ -312,7 +316,8 @@ impl Lane {
     pub fn drain_time(&self, now: Instant, cap: u32) -> Duration {
         let stalled =
             if self.in_flight > 0 { now.saturating_duration_since(self.progress) } else { Duration::ZERO };
-        let latency = self.latency.unwrap_or_default().max(stalled);
+        let rest = if self.long_answers { LONG_ANSWER_REST } else { Duration::ZERO };
+        let latency = self.latency.unwrap_or_default().max(stalled) + rest;
         let queued = self.queued() as f64;
         let by_latency = latency.as_secs_f64() * queued / f64::from(self.limit(cap));
         let by_rate = self.hook.options().rate_limit.map_or(0.0, |rate| queued / rate);

@@ -253,6 +253,21 @@ fn an_endless_answer_is_a_success_after_which_the_webhook_rests() {
 }
 
 #[test]
+fn a_long_queue_behind_endless_answers_is_given_away_when_reading_is_blocked() {
+    let (_, hooks) = hooks("https://example.com/", &[plain(), plain()]);
+    let now = Instant::now();
+    let mut post = Post::new(64);
+    for n in 0..1000 {
+        post.offer(fresh(&hooks[0], n), now);
+    }
+    let launch = post.next(now).unwrap();
+    let endless = Ok(Answer { status: 200, end: BodyEnd::TooLong, ..Answer::default() });
+    post.land(launch.flight, &endless, now, 0.5);
+    post.relieve(2, now);
+    assert_eq!((post.take_refused().len(), post.queued()), (999, 0));
+}
+
+#[test]
 fn answers_without_end_are_a_success_of_which_few_are_in_flight() {
     let now = Instant::now();
     for (end, fewest, most) in [(BodyEnd::Complete, 33, 256), (BodyEnd::Broken, 32, 32)] {
