@@ -116,6 +116,7 @@ impl Lane {
         if hook.endpoint.url.as_str() != self.hook.endpoint.url.as_str() {
             self.breaker = Breaker::default();
             (self.rest, self.strikes, self.latency, self.window) = (None, 0, None, FIRST_WINDOW);
+            self.long_answers = false;
             self.host = host_of(&hook);
         }
         self.hook = hook;

@@ -91,8 +91,6 @@ pub struct Post {
     sleepers: BinaryHeap<Reverse<(Instant, u32)>>,
     flights: Slab<Flight>,
     hosts: Hosts,
-    /// In flight to receivers that were not known to be well.
-    doubtful: u32,
     max_in_flight: u32,
     relays: u32,
     queued: usize,
@@ -112,7 +110,6 @@ impl Post {
             sleepers: BinaryHeap::new(),
             flights: Slab::new(),
             hosts: Hosts::default(),
-            doubtful: 0,
             max_in_flight: max_in_flight.max(1),
             relays: 1,
             queued: 0,
@@ -231,7 +228,7 @@ impl Post {
         }
         // Webhooks that fail or are slow never take the last quarter, nor do the others leave them less than one.
         let quarter = self.max_in_flight / 4;
-        let sick_too = in_flight < self.max_in_flight - quarter || self.doubtful < quarter;
+        let sick_too = in_flight < self.max_in_flight - quarter || self.hosts.in_flight() < quarter;
         loop {
             self.sick_turn = !self.sick_turn;
             let slot = match (self.sick_turn && sick_too).then(|| self.sick.pop_front()).flatten() {
@@ -308,7 +305,6 @@ impl Post {
         let delivery = Arc::new(delivery);
         if let Some(host) = &doubtful {
             self.hosts.depart(host);
-            self.doubtful += 1;
         }
         let flight = self.flights.insert(Flight {
             delivery: delivery.clone(),
@@ -326,7 +322,6 @@ impl Post {
         let flight = self.flights.try_remove(flight)?;
         if let Some(host) = &flight.doubtful {
             self.hosts.land(host);
-            self.doubtful -= 1;
         }
         let cap = self.lane_cap();
         let slot = flight.hook.slot;

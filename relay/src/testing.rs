@@ -28,7 +28,11 @@ pub(crate) fn row(n: u64, url: &str, options: &Value) -> HookRow {
 
 /// A registry of such webhooks, and the webhooks in order.
 pub(crate) fn hooks(url: &str, options: &[Value]) -> (Registry, Vec<Arc<Hook>>) {
-    let rows: Vec<_> = options.iter().zip(1..).map(|(options, n)| row(n, url, options)).collect();
+    registered(options.iter().zip(1..).map(|(options, n)| row(n, url, options)).collect())
+}
+
+/// A registry of these rows, and the webhooks in their order.
+pub(crate) fn registered(rows: Vec<HookRow>) -> (Registry, Vec<Arc<Hook>>) {
     let ids: Vec<_> = rows.iter().map(|row| row.id.clone()).collect();
     let mut registry = Registry::default();
     assert!(registry.apply(rows, true).is_empty());

@@ -4,9 +4,8 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::matching::Registry;
 use crate::outcome::{Answer, BodyEnd, Failure};
-use crate::testing::{event, fresh, hook, hooks, leased, no_answer, plain, row, status};
+use crate::testing::{event, fresh, hook, hooks, leased, no_answer, plain, registered, row, status};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -17,11 +16,7 @@ fn launches(post: &mut Post, now: Instant) -> Vec<Launch> {
 
 /// A webhook for each of these URLs.
 fn leading_to(urls: impl Iterator<Item = String>) -> Vec<Arc<Hook>> {
-    let rows: Vec<_> = urls.zip(1..).map(|(url, n)| row(n, &url, &plain())).collect();
-    let ids: Vec<_> = rows.iter().map(|row| row.id.clone()).collect();
-    let mut registry = Registry::default();
-    registry.apply(rows, true);
-    ids.iter().map(|id| registry.get(id).unwrap().clone()).collect()
+    registered(urls.zip(1..).map(|(url, n)| row(n, &url, &plain())).collect()).1
 }
 
 fn fail_ten(post: &mut Post, hook: &Arc<Hook>, now: Instant) -> Landing {
