@@ -19,8 +19,9 @@ async fn call(arguments: &[&str]) -> (usize, String) {
         assert!(added.expect("start ip").success());
         TcpListener::bind((OWN, PORT)).expect("an address of this network")
     });
-    let options = r#"options => '{"retry_schedule": [], "timeout_ms": 500}'"#;
-    let (webhook, _) = db.webhook(&format!("http://{OWN}:{PORT}/"), options).await;
+    // Not `*`: it would get the news of its own failure too.
+    let rest = r#"events => '{user.*}', options => '{"retry_schedule": [], "timeout_ms": 500}'"#;
+    let (webhook, _) = db.webhook(&format!("http://{OWN}:{PORT}/"), rest).await;
     db.emit("user.created", "{}").await;
     let outcome = format!("SELECT error FROM webhook_deliveries('{webhook}') WHERE status = 'failed'");
     db.until(&format!("SELECT count(*) FROM ({outcome}) o"), "1").await;
