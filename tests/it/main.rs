@@ -44,6 +44,7 @@ mod https;
 mod isolation;
 mod leaks;
 mod listen;
+mod long_log;
 mod notifications;
 mod operate;
 mod ordered;
