@@ -13,6 +13,7 @@ SET LOCAL search_path = pg_catalog, pg_temp;
 \i schema/term.sql
 ALTER TABLE webhook.relays ADD COLUMN keys text[] NOT NULL DEFAULT '{}';
 ALTER TABLE webhook.secrets ADD COLUMN kind text;
+ALTER TABLE webhook.webhooks ADD COLUMN told text CHECK (told IN ('failing', 'disabled'));
 DROP FUNCTION webhook._endpoint(text, text);
 DROP FUNCTION webhook._relay_webhooks(text);
 DROP FUNCTION webhook._check_signing(jsonb, text);

@@ -46,6 +46,7 @@ mod leaks;
 mod listen;
 mod notifications;
 mod operate;
+mod operator_events;
 mod ordered;
 mod outcome;
 mod panics;

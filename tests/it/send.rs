@@ -135,6 +135,9 @@ async fn a_failure_is_final_unless_the_call_asks_for_retries() {
             db.rows(&format!("SELECT number, response_code FROM webhook_attempts('{delivery}')")).await;
         assert_eq!(attempts, [["1", code].map(String::from)]);
     }
+    db.until("SELECT count(*) FROM webhook.events WHERE type = 'delivery.failed'", "2").await;
+    let disabled = "SELECT count(*) FROM webhook.events WHERE type = 'webhook.disabled'";
+    assert_eq!(db.value(disabled).await, "0", "410 says nothing about other requests");
     let order: Vec<_> = receiver.requests().iter().map(|request| request.path.clone()).collect();
     assert_eq!(order, ["/down", "/gone", "/again", "/after", "/again"], "a retry holds nobody back");
 }
