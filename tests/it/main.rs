@@ -49,6 +49,7 @@ mod operate;
 mod operator_events;
 mod ordered;
 mod outcome;
+mod own_schema;
 mod panics;
 mod password;
 mod pg_upgrade;
