@@ -46,6 +46,9 @@ BEGIN
             w.options := CASE WHEN value = 'null' THEN '{}'
                 ELSE webhook._check_options((SELECT coalesce(jsonb_object_agg(o.key, o.value), '{}')
                     FROM jsonb_each(w.options || value) o WHERE o.value <> 'null')) END;
+        WHEN 'secret' THEN
+            RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'secret is not changed by webhook_update',
+                HINT = format('SELECT secret FROM webhook_rotate_secret(%L), or webhook_rotate_secret(%L, ''a secret of your own'').', w.id, w.id);
         ELSE
             -- Not a field: an option by its own name; an unknown one is refused with the names there are.
             IF value = 'null' THEN PERFORM webhook._check_options(jsonb_build_object(field, value)); END IF;
