@@ -196,3 +196,17 @@ async fn its_queue_is_no_webhook_of_the_api_and_its_secrets_stay_hidden() {
     assert_eq!(db.refusal("SELECT webhook_send('GET', 'https://example.com')").await.code, "42501");
     assert!(delivery.starts_with("del_"), "{delivery}");
 }
+
+#[tokio::test]
+async fn its_attempts_can_be_asked_for_before_there_are_any() {
+    let db = Database::new().await;
+    let role = format!("manager_{}", db.name());
+    db.run(&format!("CREATE ROLE {role}; SELECT webhook_grant('{role}', 'manage')")).await;
+    let attempts = |delivery: &str| format!("SELECT number FROM webhook_attempts('{delivery}')");
+    let delivery = send(&db, "'POST', 'https://example.com/'").await;
+    assert_eq!(db.rows(&attempts(&delivery)).await, [[""; 0]; 0], "no relay has seen it yet");
+    db.run(&format!("SET ROLE {role}; SET webhook.account = 'acme'")).await;
+    assert_eq!(db.refusal(&attempts(&delivery)).await.code, "42704", "it is of no account");
+    let own = send(&db, "'POST', 'https://example.com/'").await;
+    assert_eq!(db.rows(&attempts(&own)).await, [[""; 0]; 0]);
+}
