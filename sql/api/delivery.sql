@@ -70,7 +70,8 @@ BEGIN
     LEFT JOIN LATERAL webhook._endpoint(a.webhook_id, a.delivery_id) p ON true
     WHERE a.delivery_id = webhook_attempts.delivery_id AND a.number > 0
     ORDER BY a.number;
-    IF NOT FOUND AND NOT EXISTS (SELECT FROM webhook.deliveries d WHERE d.id = webhook_attempts.delivery_id) THEN
+    IF NOT FOUND AND NOT EXISTS (SELECT FROM webhook.deliveries d WHERE d.id = webhook_attempts.delivery_id)
+       AND NOT webhook._is_queued(webhook_attempts.delivery_id) THEN
         PERFORM webhook._no_delivery(webhook_attempts.delivery_id);
     END IF;
 END $$;

@@ -143,11 +143,16 @@ $$;
 CREATE FUNCTION webhook_grant(role regrole, capability text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
 DECLARE
+    api oid := (SELECT x.extnamespace FROM pg_extension x WHERE x.extname = 'pg_webhook');
     privilege text;
 BEGIN
     IF role IS NULL OR capability IS NULL OR capability NOT IN ('emit', 'read', 'manage', 'relay') THEN
         RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = format('capability "%s" is unknown', capability),
             HINT = 'Capabilities are emit, read, manage and relay.';
+    END IF;
+    -- The schema of CREATE EXTENSION, if it is not one for everybody.
+    IF capability <> 'relay' AND NOT has_schema_privilege(role, api, 'USAGE') THEN
+        EXECUTE format('GRANT USAGE ON SCHEMA %s TO %s', api::regnamespace, role);
     END IF;
     IF capability <> 'emit' THEN
         EXECUTE format('GRANT USAGE ON SCHEMA webhook TO %s', role);
