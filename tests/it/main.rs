@@ -45,6 +45,7 @@ mod isolation;
 mod leaks;
 mod listen;
 mod notifications;
+mod open_transactions;
 mod operate;
 mod ordered;
 mod outcome;
