@@ -78,7 +78,7 @@ fn emit(change: &Change, plan: &plan::Plan) {
     let limit = settings::MAX_PAYLOAD_BYTES.get() as usize;
     let mut data = row::json(plan, &new);
     if data.len() > limit {
-        data = row::thin_json(plan, &new);
+        data = row::thin_json(plan, &new, limit);
     }
     let previous = match &old {
         Some(old) if plan.previous && change.operation == Operation::Update => {

@@ -3,7 +3,7 @@
 use std::{cell::RefCell, time::SystemTime};
 
 use pgrx::{datum::TimestampWithTimeZone, pg_extern, pg_sys};
-use webhook_wire::id::{self, Generator, Id, Prefix};
+use webhook_wire::id::{self, Generator, Id, IdError, Prefix};
 
 use crate::error::{Error, OrRaise};
 
@@ -95,11 +95,14 @@ fn _id_floor(kind: &str, at: TimestampWithTimeZone) -> String {
     id::floor(prefix(kind), ((micros + POSTGRES_EPOCH_MICROS) / 1000).max(0) as u64)
 }
 
+/// The kind is all that is wrong with an id: one that nothing can have is not found where it is looked up.
 #[pg_extern(sql = false)]
 fn _check_id<'a>(kind: &str, id: Option<&'a str>) -> &'a str {
     let Some(id) = id else { Error::Missing { argument: "id" }.raise() };
-    id::parse(prefix(kind), id).or_raise();
-    id
+    match id::parse(prefix(kind), id) {
+        Err(error @ IdError::Prefix { .. }) => Error::from(error).raise(),
+        _ => id,
+    }
 }
 
 #[pg_extern(sql = false)]

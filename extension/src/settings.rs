@@ -73,7 +73,7 @@ pub fn define() {
         c"Largest payload of an event.",
         c"webhook_emit refuses a larger one (54000); a larger row becomes an event that carries only its key.",
         &MAX_PAYLOAD_BYTES,
-        1024,
+        64,
         64 * 1024 * 1024,
         GucContext::Suset,
         GucFlags::UNIT_BYTE,

@@ -30,8 +30,10 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 const FOLLOWER_REST: Duration = Duration::from_millis(250);
 /// All webhooks are loaded again this often …
 const RELOAD: Duration = Duration::from_secs(600);
-/// … or this often while secrets are being rotated (a secret's grace ends without a change) or our key is not in use …
-const RELOAD_ROTATING: Duration = Duration::from_secs(60);
+/// … or this often while our key is not in use …
+const RELOAD_DISAGREEING: Duration = Duration::from_secs(60);
+/// … and when a secret expires, but not more often than this …
+const RELOAD_EXPIRED: Duration = Duration::from_secs(1);
 /// … or this often while they are being sealed.
 const RELOAD_RESEALING: Duration = Duration::from_secs(5);
 /// The older extensions whose verbs this relay can call.
@@ -293,12 +295,15 @@ impl Leader {
         let resealed = self.reseal(session, plain).await?;
         let wait = if resealed {
             RELOAD_RESEALING
-        } else if !agreed || self.registry.rotates() {
-            RELOAD_ROTATING
+        } else if !agreed {
+            RELOAD_DISAGREEING
         } else {
             RELOAD
         };
         self.reload = if fresh { asked + wait } else { self.reload.min(asked + wait) };
+        if let Some(until) = self.registry.secrets_until() {
+            self.reload = self.reload.min(until.max(asked + RELOAD_EXPIRED));
+        }
         if fresh && !resealed {
             self.tell_unused();
         }

@@ -125,9 +125,10 @@ impl Receiver {
         let body = body.to_bytes();
         let number = self.seen.fetch_add(1, Ordering::Relaxed) + 1;
         let (plain, standard) = (self.plain(&head.headers, &body), self.standard(&head.headers, &body));
+        let unsigned = self.given.is_some() && plain == Check::Absent && standard == Check::Absent;
         let status = match () {
             () if number <= self.fail_first => self.fail_status,
-            () if plain == Check::Wrong || standard == Check::Wrong => StatusCode::UNAUTHORIZED,
+            () if unsigned || plain == Check::Wrong || standard == Check::Wrong => StatusCode::UNAUTHORIZED,
             () => StatusCode::OK,
         };
         *response.status_mut() = status;

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use tokio::time::Instant;
 use webhook_wire::id;
 
 use crate::event::Event;
@@ -85,10 +86,10 @@ impl Registry {
         self.hooks.get(id)
     }
 
-    /// True while some webhook has more than one secret: those that go do so without a change.
+    /// When the first secret of a webhook expires.
     #[must_use]
-    pub fn rotates(&self) -> bool {
-        self.hooks.values().any(|hook| hook.endpoint.secrets.len() > 1)
+    pub fn secrets_until(&self) -> Option<Instant> {
+        self.hooks.values().filter_map(|hook| hook.secrets_until).min()
     }
 
     /// All webhooks, in no order.

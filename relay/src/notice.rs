@@ -12,6 +12,8 @@ use crate::store::{Session, StoreError};
 /// How long a notice is worth repeating.
 const NOTICE_TIME: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_secs(1);
+/// An operator event that is about a delivery.
+pub const DELIVERY_FAILED: &str = "delivery.failed";
 
 /// Something the database should know about a webhook.
 #[derive(Debug)]
@@ -45,8 +47,10 @@ impl Notice {
     /// The webhook whose row it changes.
     fn changes(&self) -> Option<&str> {
         match self {
-            Self::Disable { webhook, .. } | Self::Failing { webhook, .. } => Some(webhook),
-            Self::Signal { .. } => None,
+            Self::Signal { kind: DELIVERY_FAILED, .. } => None,
+            Self::Disable { webhook, .. } | Self::Failing { webhook, .. } | Self::Signal { webhook, .. } => {
+                Some(webhook)
+            }
         }
     }
 

@@ -62,7 +62,10 @@ BEGIN
     RETURN QUERY
     SELECT coalesce(w.id, d.webhook_id), w.name, coalesce(d.status, a.result),
            CASE WHEN d.id IS NULL THEN a.reason
-                ELSE webhook._delivery_words(d) || CASE WHEN w.id IS NULL THEN '; the webhook was deleted' ELSE '' END END,
+                ELSE webhook._delivery_words(d) || CASE
+                    WHEN w.id IS NULL THEN '; the webhook was deleted'
+                    WHEN d.status = 'pending' AND (w.hook).status = 'inactive' THEN '; it waits until the webhook is active again'
+                    ELSE '' END END,
            d.id
     FROM (SELECT h.id, h.name, h AS hook FROM webhook.webhooks h
           WHERE (h.host IS NULL OR h.id = e.target) AND mine IN ('', h.account)) w
@@ -102,12 +105,13 @@ CREATE FUNCTION webhook_render(event_id text, webhook_id text)
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
 DECLARE
     e webhook.events := webhook._event(webhook_render.event_id);
-    delivery text := webhook._delivery_id(webhook_render.event_id, webhook_render.webhook_id);
+    delivery text;
     p record;
 BEGIN
     IF NOT EXISTS (SELECT FROM webhook.webhooks w WHERE w.id = webhook_render.webhook_id AND webhook._account() IN ('', w.account)) THEN
         PERFORM webhook._no_webhook(webhook_render.webhook_id);
     END IF;
+    delivery := webhook._delivery_id(e.id, webhook_render.webhook_id);
     SELECT * INTO p FROM webhook._endpoint(webhook_render.webhook_id, delivery);
     IF EXISTS (SELECT FROM unnest(p.secrets) s WHERE webhook._key_of(s) IS NOT NULL) THEN
         RAISE EXCEPTION USING ERRCODE = '55000', MESSAGE = format('the secret of webhook "%s" is sealed: its requests cannot be signed here', webhook_render.webhook_id),

@@ -41,15 +41,15 @@ CREATE FUNCTION webhook_stats()
                    failed_attempts_per_minute bigint, webhooks_active bigint, webhooks_failing bigint,
                    capture_lost bigint, relays_alive bigint, leader text)
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
-    WITH recent AS (SELECT webhook._id_floor('evt', now() - interval '1 minute') AS event,
-                           webhook._id_floor('del', now() - interval '1 minute') AS delivery)
     SELECT u.backlog, u.oldest, clock_timestamp() - u.oldest,
            (SELECT count(*) FROM webhook.pending),
            (SELECT count(*) FROM webhook.pending p WHERE p.due_at <= clock_timestamp() AND p.lease = 0),
            (SELECT coalesce(sum(r.in_flight), 0) FROM webhook.relays r WHERE r.seen_at > clock_timestamp() - interval '20 seconds'),
-           (SELECT count(*) FROM webhook.events e WHERE e.id >= (SELECT event FROM recent)),
-           (SELECT count(*) FROM webhook.attempts a WHERE a.delivery_id >= (SELECT delivery FROM recent) AND a.outcome = 'delivered'),
-           (SELECT count(*) FROM webhook.attempts a WHERE a.delivery_id >= (SELECT delivery FROM recent) AND a.outcome IN ('failed', 'retry')),
+           (SELECT count(*) FROM webhook.events e WHERE e.id >= webhook._id_floor('evt', now() - interval '1 minute')),
+           (SELECT count(*) FROM webhook.attempts a
+            WHERE a.delivery_id >= webhook._id_floor('del', now() - interval '1 minute') AND a.outcome = 'delivered'),
+           (SELECT count(*) FROM webhook.attempts a
+            WHERE a.delivery_id >= webhook._id_floor('del', now() - interval '1 minute') AND a.outcome IN ('failed', 'retry')),
            (SELECT count(*) FROM webhook.webhooks w WHERE w.status = 'active' AND w.host IS NULL),
            (SELECT count(*) FROM webhook.webhooks w WHERE w.failing_since IS NOT NULL),
            (SELECT count(*) FROM webhook.losses),
@@ -135,7 +135,7 @@ CREATE FUNCTION webhook._capabilities() RETURNS TABLE (capability text, privileg
         ('relay', '^_(relay_|library_version)')
     ) AS c(capability, pattern) ON f.name ~ c.pattern
     UNION ALL
-    SELECT 'read', 'SELECT ON webhook.deliveries, webhook.pending, webhook.attempts, webhook.events, webhook.event_types, webhook.sources, webhook.subscriptions, webhook.relays, webhook.cursors'
+    SELECT 'read', 'SELECT ON webhook.deliveries, webhook._deliveries, webhook.pending, webhook.attempts, webhook.events, webhook.event_types, webhook.sources, webhook.subscriptions, webhook.relays, webhook.cursors'
     UNION ALL
     SELECT 'read', 'SELECT (id, url, name, description, events, status, disabled_reason, filter_config, account, created_at, updated_at, active_since, failing_since) ON webhook.webhooks'
 $$;
@@ -143,11 +143,16 @@ $$;
 CREATE FUNCTION webhook_grant(role regrole, capability text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
 DECLARE
+    api oid := (SELECT x.extnamespace FROM pg_extension x WHERE x.extname = 'pg_webhook');
     privilege text;
 BEGIN
     IF role IS NULL OR capability IS NULL OR capability NOT IN ('emit', 'read', 'manage', 'relay') THEN
         RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = format('capability "%s" is unknown', capability),
             HINT = 'Capabilities are emit, read, manage and relay.';
+    END IF;
+    -- The schema of CREATE EXTENSION, if it is not one for everybody.
+    IF capability <> 'relay' AND NOT has_schema_privilege(role, api, 'USAGE') THEN
+        EXECUTE format('GRANT USAGE ON SCHEMA %s TO %s', api::regnamespace, role);
     END IF;
     IF capability <> 'emit' THEN
         EXECUTE format('GRANT USAGE ON SCHEMA webhook TO %s', role);

@@ -28,7 +28,9 @@ BEGIN
                     HINT = 'A webhook is active or inactive.';
             END IF;
             IF coalesce(word, 'active') = 'active' AND w.status = 'inactive' THEN
-                w.failing_since := NULL;
+                -- Whatever it did before, it has five days from now on.
+                w.failing_since := CASE w.told WHEN 'failing' THEN clock_timestamp() END;
+                w.told := nullif(w.told, 'disabled');
                 -- What happened in the meantime is not sent later, unless it was kept.
                 IF NOT coalesce((w.options->>'keep_backlog')::boolean, false) THEN
                     w.active_since := clock_timestamp();
@@ -44,6 +46,9 @@ BEGIN
             w.options := CASE WHEN value = 'null' THEN '{}'
                 ELSE webhook._check_options((SELECT coalesce(jsonb_object_agg(o.key, o.value), '{}')
                     FROM jsonb_each(w.options || value) o WHERE o.value <> 'null')) END;
+        WHEN 'secret' THEN
+            RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'secret is not changed by webhook_update',
+                HINT = format('SELECT secret FROM webhook_rotate_secret(%L), or webhook_rotate_secret(%L, ''a secret of your own'').', w.id, w.id);
         ELSE
             -- Not a field: an option by its own name; an unknown one is refused with the names there are.
             IF value = 'null' THEN PERFORM webhook._check_options(jsonb_build_object(field, value)); END IF;
@@ -77,9 +82,9 @@ BEGIN
     w.updated_at := clock_timestamp();
     UPDATE webhook.webhooks h
     SET (url, name, description, events, status, disabled_reason, filter_config, account, options, updated_at,
-         active_since, failing_since)
+         active_since, failing_since, told)
       = (w.url, w.name, w.description, w.events, w.status, w.disabled_reason, w.filter_config, w.account, w.options,
-         w.updated_at, w.active_since, w.failing_since)
+         w.updated_at, w.active_since, w.failing_since, w.told)
     WHERE h.id = w.id;
     -- Resumed with a backlog: what was kept is due now.
     IF was_inactive AND w.status = 'active' THEN

@@ -16,8 +16,23 @@ BEGIN
 END $$;
 
 CREATE FUNCTION webhook._relay_signal(p_webhook_id text, p_type text, p_data jsonb) RETURNS text
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp SET lock_timeout = '10ms' AS $$
+DECLARE
+    account text;
 BEGIN
-    RETURN webhook._append(p_type, p_data::json, key => p_webhook_id,
-                           account => (SELECT w.account FROM webhook.webhooks w WHERE w.id = p_webhook_id));
+    IF p_type = 'delivery.failed' THEN
+        SELECT w.account INTO account FROM webhook.webhooks w WHERE w.id = p_webhook_id;
+    ELSE
+        -- Several relays may see the same, and one that was restarted sees it again.
+        UPDATE webhook.webhooks w
+        SET told = CASE p_type WHEN 'webhook.failing' THEN 'failing' WHEN 'webhook.disabled' THEN 'disabled' END
+        WHERE w.id = p_webhook_id AND w.host IS NULL AND CASE p_type
+            WHEN 'webhook.failing' THEN w.told IS NULL
+            WHEN 'webhook.disabled' THEN w.status = 'inactive' AND w.told IS DISTINCT FROM 'disabled'
+            ELSE w.told = 'failing' END
+        RETURNING w.account INTO account;
+    END IF;
+    RETURN CASE WHEN FOUND THEN webhook._append(p_type, p_data::json, key => p_webhook_id, account => account) END;
 END $$;
+COMMENT ON FUNCTION webhook._relay_signal(text, text, jsonb) IS
+    'Emits an operator event and returns its id; NULL when it was told already, or the webhook is gone.';

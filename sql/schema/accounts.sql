@@ -28,13 +28,23 @@ CREATE FUNCTION webhook._is_mine(p_webhook_id text) RETURNS boolean
         OR EXISTS (SELECT FROM webhook.webhooks w WHERE w.id = p_webhook_id AND w.account = webhook._account())
 $$;
 
+-- Whether it is a request of webhook_send, of the session's account, that no relay has recorded yet: its event says so.
+CREATE FUNCTION webhook._is_queued(p_delivery_id text) RETURNS boolean
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
+    SELECT EXISTS (
+        SELECT FROM webhook.requests r CROSS JOIN LATERAL webhook._id_time(r.delivery_id) i(at) JOIN webhook.events e
+          ON e.id >= webhook._id_floor('evt', i.at) AND e.id < webhook._id_floor('evt', i.at + interval '1 millisecond')
+         AND e.target IS NOT NULL AND webhook._delivery_id(e.id, e.target) = r.delivery_id AND webhook._account() IN ('', e.account)
+        WHERE r.delivery_id = p_delivery_id)
+$$;
+
 -- Raises 42704 for a delivery of another account, as if it did not exist.
 CREATE FUNCTION webhook._check_delivery(p_id text) RETURNS void
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
 BEGIN
     PERFORM webhook._check_id('del', p_id);
     IF webhook._account() <> '' AND NOT EXISTS (
-        SELECT FROM webhook.deliveries d WHERE d.id = p_id AND webhook._is_mine(d.webhook_id)) THEN
+        SELECT FROM webhook.deliveries d WHERE d.id = p_id AND webhook._is_mine(d.webhook_id)) AND NOT webhook._is_queued(p_id) THEN
         PERFORM webhook._no_delivery(p_id);
     END IF;
 END $$;

@@ -25,7 +25,7 @@ COMMENT ON FUNCTION webhook._id_floor(text, timestamptz) IS
 
 CREATE FUNCTION webhook._check_id(prefix text, id text) RETURNS text
     LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', '_check_id_wrapper';
-COMMENT ON FUNCTION webhook._check_id(text, text) IS 'The id itself; 22023 when it is not an id of that prefix.';
+COMMENT ON FUNCTION webhook._check_id(text, text) IS 'The id itself; 22023 when it has another prefix.';
 
 CREATE FUNCTION webhook._epoch() RETURNS integer
     LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', '_epoch_wrapper';

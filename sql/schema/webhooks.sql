@@ -15,6 +15,7 @@ CREATE TABLE webhook.webhooks (
     active_since    timestamptz NOT NULL,
     failing_since   timestamptz,
     host            text,
+    told            text CHECK (told IN ('failing', 'disabled')),
     CHECK (status = 'inactive' OR disabled_reason IS NULL)
 );
 CREATE INDEX webhooks_host ON webhook.webhooks (host) WHERE host IS NOT NULL;
@@ -23,6 +24,7 @@ COMMENT ON COLUMN webhook.webhooks.events IS 'Patterns: an exact type, user.* or
 COMMENT ON COLUMN webhook.webhooks.disabled_reason IS 'Why the relay made it inactive (410, five days of failures); NULL when a person did or it is active.';
 COMMENT ON COLUMN webhook.webhooks.active_since IS 'Events created before this moment are not sent to it, except by replay.';
 COMMENT ON COLUMN webhook.webhooks.host IS 'Set: not a registered endpoint but the queue of webhook_send to this scheme://host:port; the API does not show it.';
+COMMENT ON COLUMN webhook.webhooks.told IS 'Which operator event was emitted last and still holds: webhook.failing (until webhook.recovered) or webhook.disabled (until somebody makes it active).';
 COMMENT ON COLUMN webhook.webhooks.failing_since IS 'Since when every attempt has failed; NULL while the last one succeeded.';
 
 -- A webhook takes its secrets and subscriptions along. Not by foreign keys: pg_restore --jobs loads an extension's tables in

@@ -13,6 +13,9 @@ SET LOCAL search_path = pg_catalog, pg_temp;
 \i schema/term.sql
 ALTER TABLE webhook.relays ADD COLUMN keys text[] NOT NULL DEFAULT '{}';
 ALTER TABLE webhook.secrets ADD COLUMN kind text;
+ALTER TABLE webhook.webhooks ADD COLUMN told text CHECK (told IN ('failing', 'disabled'));
+-- Of the day partitions that are there each keeps the indexes that it has: to make one would hold up the relay.
+CREATE INDEX ON webhook.attempts_default (delivery_id) WHERE outcome <> 'delivered';
 DROP FUNCTION webhook._endpoint(text, text);
 DROP FUNCTION webhook._relay_webhooks(text);
 DROP FUNCTION webhook._relay_record(text, bigint, text, bigint, bigint, bigint, text[], text[], text[], text[], text[], integer[],

@@ -88,3 +88,14 @@ async fn a_thin_event_has_the_key_alone_and_the_write_goes_on() {
     ];
     assert_eq!(seen(&db).await, expected);
 }
+
+#[tokio::test]
+async fn a_key_that_is_too_large_itself_fails_no_write_either() {
+    let db = Database::new().await;
+    db.run("CREATE TABLE logs (body text); SELECT webhook_watch('logs', 'log', key => '{body}')").await;
+    db.run("INSERT INTO logs VALUES (repeat('y', 2000000))").await;
+    db.run("SET webhook.max_payload_bytes = 64; INSERT INTO logs VALUES (repeat('z', 100))").await;
+    assert_eq!(seen(&db).await, [r#"log.created {"oversize":true,"key":{}}"#; 2]);
+    let keys = db.rows("SELECT left(key, 7) FROM webhook.events ORDER BY seq").await.concat();
+    assert_eq!(keys, ["sha256:", "zzzzzzz"], "its order is kept all the same");
+}

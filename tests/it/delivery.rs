@@ -165,6 +165,28 @@ async fn a_rotated_secret_signs_beside_the_old_one_during_the_grace() {
 }
 
 #[tokio::test]
+async fn after_the_grace_the_new_secret_signs_alone() {
+    let (db, receiver) = (Database::new().await, Receiver::start());
+    let _relay = Relay::start(&db.url()).await;
+    let (webhook, old) = db.webhook(&receiver.url("/hook"), "").await;
+    let rotate = format!("SELECT secret FROM webhook_rotate_secret('{webhook}', grace => '2 seconds')");
+    let new = db.value(&rotate).await;
+    db.emit("user.created", "{}").await;
+    let request = &receiver.wait_for(1).await[0];
+    let both = format!("{} {}", standard(request, &new), standard(request, &old));
+    assert_eq!(request.header("webhook-signature"), both);
+    // The relay's clock and the database's are not the same to the millisecond.
+    db.until(
+        "SELECT clock_timestamp() > min(expires_at) + interval '300 milliseconds' FROM webhook.secrets",
+        "t",
+    )
+    .await;
+    db.emit("user.created", "{}").await;
+    let request = &receiver.wait_for(2).await[1];
+    assert_eq!(request.header("webhook-signature"), standard(request, &new));
+}
+
+#[tokio::test]
 async fn formats() {
     let (db, receiver) = (Database::new().await, Receiver::start());
     let _relay = Relay::start(&db.url()).await;

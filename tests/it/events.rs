@@ -61,6 +61,9 @@ async fn the_account_comes_from_the_setting() {
     db.run("SET webhook.account = 'acme'").await;
     let id = db.emit("user.created", "{}").await;
     assert_eq!(db.value(&format!("SELECT account FROM webhook.events WHERE id = '{id}'")).await, "acme");
+    let (webhook, _) = db.webhook("https://example.com", "").await;
+    let account = format!("SELECT account FROM webhook_get('{webhook}')");
+    assert_eq!(db.value(&account).await, "acme", "so that it hears of them, also when a superuser made it");
 }
 
 #[tokio::test]

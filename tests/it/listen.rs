@@ -45,6 +45,19 @@ async fn listen_verifies_with_the_public_key_alone() {
 }
 
 #[tokio::test]
+async fn listen_refuses_what_is_not_signed_when_it_has_a_secret() {
+    for (secret, code) in [(&["--secret", "correct horse"][..], 401), (&[], 200)] {
+        let port = free_port().to_string();
+        let mut command = Command::new(&Stage::get().await.relay);
+        let (_listener, printed) = Logs::of(command.args(["listen", "--port", &port]).args(secret));
+        printed.wait_for(&port).await;
+        let request = reqwest::Client::new().post(format!("http://127.0.0.1:{port}/")).body("{}");
+        assert_eq!(request.send().await.expect("an answer").status(), code);
+        printed.wait_for("absent").await;
+    }
+}
+
+#[tokio::test]
 async fn check_says_what_is_wrong() {
     let db = Database::new().await;
     let relay = &Stage::get().await.relay;

@@ -110,6 +110,10 @@ async fn a_paused_webhook_misses_what_happens_unless_it_keeps_a_backlog() {
     let missed = db.emit("user.created", "{}").await;
     db.until("SELECT backlog FROM webhook_stats()", "0").await;
     assert_eq!(receiver.count(), 0);
+    let why =
+        db.rows(&format!("SELECT result, reason FROM webhook_explain('{missed}') ORDER BY webhook_id")).await;
+    assert_eq!([&*why[0][0], &*why[1][0]], ["inactive", "pending"], "{why:?}");
+    assert!(why[1][1].contains("until the webhook is active again"), "{why:?}");
     set("active").await;
     assert_eq!(receiver.wait_for_path("/keeps", 1).await[0].header("webhook-id"), missed);
     let seen = db.emit("user.created", "{}").await;
@@ -147,4 +151,20 @@ async fn an_ordered_webhook_sends_one_of_a_key_at_a_time() {
         receiver.wait_for(51).await.iter().filter_map(|request| request.json()["data"].as_i64()).collect();
     assert_eq!(numbers[..2], [1, 0], "another key does not wait");
     assert!(numbers[2..].is_sorted(), "{numbers:?}");
+}
+
+#[tokio::test]
+async fn last_triggered_is_the_time_of_the_last_attempt_of_whichever_event() {
+    let (db, receiver) = (Database::new().await, Receiver::start());
+    let _relay = Relay::start(&db.url()).await;
+    let (webhook, _) = db.webhook(&receiver.url("/hook"), "").await;
+    db.emit("user.created", "{}").await;
+    db.emit("user.updated", "{}").await;
+    db.until("SELECT count(*) FROM webhook.attempts", "2").await;
+    db.run("SELECT webhook_replay(min(id)) FROM webhook_deliveries()").await;
+    db.until("SELECT count(*) FROM webhook.attempts", "3").await;
+    let last = format!(
+        "SELECT last_triggered = (SELECT max(at) FROM webhook.attempts) FROM webhook_get('{webhook}')"
+    );
+    assert_eq!(db.value(&last).await, "t");
 }

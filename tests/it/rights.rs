@@ -59,7 +59,8 @@ async fn every_function_is_for_the_capabilities_that_need_it() {
 }
 
 /// What may be read, and by whom; of all else nobody has anything.
-const READABLE: [(&str, &str); 9] = [
+const READABLE: [(&str, &str); 10] = [
+    ("webhook._deliveries", "read"),
     ("webhook.attempts", "read"),
     ("webhook.cursors", "read"),
     ("webhook.deliveries", "read"),

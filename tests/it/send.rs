@@ -135,6 +135,9 @@ async fn a_failure_is_final_unless_the_call_asks_for_retries() {
             db.rows(&format!("SELECT number, response_code FROM webhook_attempts('{delivery}')")).await;
         assert_eq!(attempts, [["1", code].map(String::from)]);
     }
+    db.until("SELECT count(*) FROM webhook.events WHERE type = 'delivery.failed'", "2").await;
+    let disabled = "SELECT count(*) FROM webhook.events WHERE type = 'webhook.disabled'";
+    assert_eq!(db.value(disabled).await, "0", "410 says nothing about other requests");
     let order: Vec<_> = receiver.requests().iter().map(|request| request.path.clone()).collect();
     assert_eq!(order, ["/down", "/gone", "/again", "/after", "/again"], "a retry holds nobody back");
 }
@@ -192,4 +195,18 @@ async fn its_queue_is_no_webhook_of_the_api_and_its_secrets_stay_hidden() {
     assert_eq!(db.refusal("SELECT * FROM webhook.requests").await.code, "42501");
     assert_eq!(db.refusal("SELECT webhook_send('GET', 'https://example.com')").await.code, "42501");
     assert!(delivery.starts_with("del_"), "{delivery}");
+}
+
+#[tokio::test]
+async fn its_attempts_can_be_asked_for_before_there_are_any() {
+    let db = Database::new().await;
+    let role = format!("manager_{}", db.name());
+    db.run(&format!("CREATE ROLE {role}; SELECT webhook_grant('{role}', 'manage')")).await;
+    let attempts = |delivery: &str| format!("SELECT number FROM webhook_attempts('{delivery}')");
+    let delivery = send(&db, "'POST', 'https://example.com/'").await;
+    assert_eq!(db.rows(&attempts(&delivery)).await, [[""; 0]; 0], "no relay has seen it yet");
+    db.run(&format!("SET ROLE {role}; SET webhook.account = 'acme'")).await;
+    assert_eq!(db.refusal(&attempts(&delivery)).await.code, "42704", "it is of no account");
+    let own = send(&db, "'POST', 'https://example.com/'").await;
+    assert_eq!(db.rows(&attempts(&own)).await, [[""; 0]; 0]);
 }

@@ -146,6 +146,38 @@ async fn rotate_gives_a_new_secret_in_full() {
 }
 
 #[tokio::test]
+async fn a_type_that_was_never_registered_or_emitted_is_warned_about_with_near_ones() {
+    let db = Database::new().await;
+    db.run("CREATE TABLE notes (id int); CREATE TRIGGER announce AFTER INSERT ON notes FOR EACH ROW EXECUTE FUNCTION webhook_capture('note')")
+        .await;
+    db.run("INSERT INTO notes VALUES (1)").await;
+    db.emit("order.paid", "{}").await;
+    // What psql prints of the call's warnings.
+    let said = |call: &str| {
+        let output =
+            db.cluster().program("psql").args(["-qXd", db.name(), "-c", &format!("SELECT {call}")]).output();
+        String::from_utf8_lossy(&output.expect("start psql").stderr).into_owned()
+    };
+    let create = |events: &str| said(&format!("webhook_create('https://example.com', '{events}')"));
+    for (events, near) in [
+        ("{user.craeted}", "user.created"),
+        ("{usr.*}", "user."),
+        ("{order.payed}", "order.paid"),
+        ("{xyz}", "webhook_event_types()"),
+    ] {
+        let said = create(events);
+        let warned = said.contains("WARNING") && said.contains(events.trim_matches(['{', '}']));
+        assert!(warned && said.contains(near), "{events}: {said}");
+    }
+    for events in ["{*}", "{}", "{user.*,data.updated}", "{order.paid,note.created}", "{note.*}"] {
+        assert_eq!(create(events), "", "{events}");
+    }
+    let (id, _) = db.webhook("https://example.com", "").await;
+    let update = said(&format!(r#"webhook_update('{id}', '{{"events": ["order.payed"]}}')"#));
+    assert!(update.contains("WARNING") && update.contains("order.paid"), "{update}");
+}
+
+#[tokio::test]
 async fn ids_sort_by_the_time_of_their_making() {
     let db = Database::new().await;
     let mut ids = Vec::new();

@@ -89,12 +89,12 @@ pub fn json_of(plan: &Plan, row: &Values, chosen: &[usize]) -> Vec<u8> {
     write(chosen.iter().filter(|n| **n < plan.sent).map(|n| &plan.columns[*n]), row)
 }
 
-/// What is sent in place of a row over the payload limit: that it was too large, and its key.
-pub fn thin_json(plan: &Plan, row: &Values) -> Vec<u8> {
-    let mut out = b"{\"oversize\":true,\"key\":".to_vec();
-    out.extend(write(plan.key.iter(), row));
-    out.push(b'}');
-    out
+/// What is sent in place of a row over the payload limit: that it was too large, and its key, unless that is too large too.
+pub fn thin_json(plan: &Plan, row: &Values, limit: usize) -> Vec<u8> {
+    let start: &[u8] = b"{\"oversize\":true,\"key\":";
+    let key = write(plan.key.iter(), row);
+    let fits = start.len() + key.len() < limit;
+    [start, if fits { &key } else { b"{}" }, b"}"].concat()
 }
 
 fn write<'a>(columns: impl Iterator<Item = &'a Column>, row: &Values) -> Vec<u8> {

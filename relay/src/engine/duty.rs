@@ -43,14 +43,17 @@ impl Duty {
         }
     }
 
-    /// What the database knows of failing webhooks.
+    /// What the database knows of failing webhooks. One that is made active again begins anew.
     pub(super) fn learn(&mut self, registry: &Registry) {
         for hook in registry.iter() {
-            if let Some(since) = hook.failing_since {
-                self.failing.entry(hook.id().to_owned()).or_insert(since);
+            if !hook.active {
+                self.failing.remove(hook.id());
+                continue;
             }
-            if hook.active {
-                self.disabled.remove(hook.id());
+            self.disabled.remove(hook.id());
+            if let Some(since) = hook.failing_since {
+                let known = self.failing.entry(hook.id().to_owned()).or_insert(since);
+                *known = since.max(*known);
             }
         }
     }

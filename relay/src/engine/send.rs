@@ -10,7 +10,8 @@ use super::crew::Landed;
 use super::term::Orphan;
 use crate::delivery::{Claim, Delivery};
 use crate::lane::Change;
-use crate::notice::Notice;
+use crate::matching::Hook;
+use crate::notice::{DELIVERY_FAILED, Notice};
 use crate::outcome::{Answer, Exchange, Failure, Verdict, error_text};
 use crate::post::Landing;
 use crate::record::{Attempt, Judged, Word};
@@ -107,12 +108,17 @@ impl Engine {
         let hook = delivery.hook.clone();
         let id = hook.id().to_owned();
         if landing.verdict == Verdict::Delivered {
-            if self.duty.works(&id) {
+            let worked_not = self.duty.works(&id);
+            if worked_not {
                 self.notice(Notice::Failing { webhook: id.clone(), failing: false });
             }
-            if landing.change == Change::Recovered {
+            let recovered = landing.change == Change::Recovered;
+            if recovered {
                 tracing::info!(webhook = id, "the webhook works again");
                 self.claims.soon(Instant::now());
+            }
+            // That it fails may have been told by another relay, or by this one before it was restarted.
+            if recovered || worked_not {
                 let data = json!({"webhook_id": id, "url": hook.endpoint.url.redacted()});
                 self.notice(Notice::Signal { webhook: id, kind: "webhook.recovered", data });
             }
@@ -127,29 +133,31 @@ impl Engine {
             error = error.as_deref(),
             "an attempt failed"
         );
-        let final_failure = matches!(landing.verdict, Verdict::Failed | Verdict::Gone);
-        if (landing.change == Change::Opened || final_failure)
-            && self.duty.fails(&id, self.context.clock.micros())
-        {
-            self.notice(Notice::Failing { webhook: id.clone(), failing: true });
+        // A one-off request says nothing about a webhook.
+        if !hook.one_off {
+            self.hold_against(landing, &hook, code, error.as_deref());
         }
-        if landing.change == Change::Opened {
-            tracing::warn!(
-                webhook = id,
-                code,
-                error = error.as_deref(),
-                "the webhook fails: ten attempts in a row"
-            );
+        if is_final(landing) {
+            self.tell_failed(&delivery, code, error.as_deref());
+        }
+    }
+
+    /// What a failed attempt says about its webhook.
+    fn hold_against(&mut self, landing: &Landing, hook: &Hook, code: Option<u16>, error: Option<&str>) {
+        let id = hook.id();
+        let opened = landing.change == Change::Opened;
+        if (opened || is_final(landing)) && self.duty.fails(id, self.context.clock.micros()) {
+            self.notice(Notice::Failing { webhook: id.to_owned(), failing: true });
+        }
+        if opened {
+            tracing::warn!(webhook = id, code, error, "the webhook fails: ten attempts in a row");
             let data = json!({"webhook_id": id, "url": hook.endpoint.url.redacted(), "response_code": code, "error": error});
-            self.notice(Notice::Signal { webhook: id.clone(), kind: "webhook.failing", data });
+            self.notice(Notice::Signal { webhook: id.to_owned(), kind: "webhook.failing", data });
         }
         if landing.verdict == Verdict::Gone {
-            self.disable(&id, "410 Gone: the endpoint wants no more");
-        } else if self.duty.failed_too_long(&id, self.context.clock.micros()) {
-            self.disable(&id, "nothing but failures for five days");
-        }
-        if final_failure {
-            self.tell_failed(&delivery, code, error.as_deref());
+            self.disable(id, "410 Gone: the endpoint wants no more");
+        } else if self.duty.failed_too_long(id, self.context.clock.micros()) {
+            self.disable(id, "nothing but failures for five days");
         }
     }
 
@@ -172,6 +180,10 @@ impl Engine {
             "delivery_id": delivery.id, "event_id": facts.id, "event_type": facts.kind,
             "webhook_id": delivery.hook.id(), "attempts": delivery.number, "response_code": code, "error": error,
         });
-        self.notice(Notice::Signal { webhook: delivery.hook.id().to_owned(), kind: "delivery.failed", data });
+        self.notice(Notice::Signal { webhook: delivery.hook.id().to_owned(), kind: DELIVERY_FAILED, data });
     }
+}
+
+fn is_final(landing: &Landing) -> bool {
+    matches!(landing.verdict, Verdict::Failed | Verdict::Gone)
 }

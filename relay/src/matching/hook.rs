@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use serde_json::Value;
+use tokio::time::Instant;
 use webhook_wire::event_type::Pattern;
 use webhook_wire::filter::Filter;
 use webhook_wire::options::Options;
@@ -38,6 +39,8 @@ pub struct HookRow {
     pub secrets: Vec<String>,
     /// When each was made, in microseconds since 1970, which is its name.
     pub secrets_at: Vec<i64>,
+    /// When the first of them expires, which is no change that the database would tell of.
+    pub secrets_until: Option<Instant>,
     /// Why not all of them are open.
     pub locked: Option<Locked>,
     /// Emitter and event name (empty: any).
@@ -105,6 +108,7 @@ pub struct Hook {
     pub locked: Option<Locked>,
     /// Microseconds since 1970 since when every attempt has failed, as far as the database knows.
     pub failing_since: Option<i64>,
+    pub(super) secrets_until: Option<Instant>,
     pub(super) patterns: Vec<Pattern>,
     pub(super) subscriptions: Vec<(String, String)>,
     filter: Option<Filter>,
@@ -134,6 +138,7 @@ impl Hook {
             active: row.active,
             locked,
             failing_since: row.failing_since,
+            secrets_until: row.secrets_until,
             patterns: patterns.map_err(HookError::Pattern)?,
             subscriptions: row.subscriptions,
             filter,
@@ -156,6 +161,7 @@ impl Hook {
             active: self.active,
             locked: None,
             failing_since: None,
+            secrets_until: None,
             patterns: Vec::new(),
             subscriptions: Vec::new(),
             filter: None,

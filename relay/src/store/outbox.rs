@@ -15,6 +15,9 @@ use crate::matching::HookRow;
 /// Longer than anybody waits, and within what the database can add to a time.
 const LONGEST_WAIT: Duration = Duration::from_secs(100 * 366 * 86_400);
 
+/// Secrets that expire at a time that the extension does not tell are looked for this often.
+const LOOK_FOR_EXPIRED: Duration = Duration::from_secs(60);
+
 /// A won lead.
 #[derive(Debug, Clone)]
 pub struct Lead {
@@ -136,8 +139,8 @@ impl Session {
 
     /// Webhooks that changed since `config`; all of them without it.
     pub async fn webhooks(&self, config: Option<&str>) -> Result<Webhooks, StoreError> {
-        // The extension of the version before has no secrets_at.
-        let rows = self.rows(LONG, "SELECT config, id, url, events, status, filter_config, account, options, active_since, secrets, to_jsonb(w)->'secrets_at', subscriptions, failing_since FROM webhook._relay_webhooks($1) w", &[&config]).await?;
+        // The extension of the version before has neither secrets_at nor secrets_ms.
+        let rows = self.rows(LONG, "SELECT config, id, url, events, status, filter_config, account, options, active_since, secrets, j->'secrets_at', subscriptions, failing_since, (j->>'secrets_ms')::bigint FROM webhook._relay_webhooks($1) w, to_jsonb(w) j", &[&config]).await?;
         let (first, rows) =
             rows.split_first().ok_or_else(|| unexpected("_relay_webhooks returned nothing"))?;
         Ok(Webhooks { config: first.try_get(0)?, rows: rows.iter().map(hook_row).collect::<Result<_, _>>()? })
@@ -192,6 +195,10 @@ fn hook_row(row: &Row) -> Result<HookRow, StoreError> {
     let times: Option<Value> = row.try_get(10)?;
     let times = times.as_ref().and_then(Value::as_array).into_iter().flatten();
     let text = |value: &Value, key: &str| value[key].as_str().unwrap_or_default().to_owned();
+    let secrets = row.try_get::<_, Option<Vec<String>>>(9)?.unwrap_or_default();
+    let left =
+        row.try_get::<_, Option<i64>>(13)?.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or(0)));
+    let left = left.or((secrets.len() > 1).then_some(LOOK_FOR_EXPIRED));
     let pairs = subscriptions.as_ref().and_then(Value::as_array).into_iter().flatten();
     Ok(HookRow {
         id: row.try_get(1)?,
@@ -202,8 +209,9 @@ fn hook_row(row: &Row) -> Result<HookRow, StoreError> {
         account: row.try_get(6)?,
         options: row.try_get::<_, Option<Value>>(7)?.unwrap_or_default(),
         active_since: row.try_get::<_, Option<Micros>>(8)?.map_or(0, |at| at.0),
-        secrets: row.try_get::<_, Option<Vec<String>>>(9)?.unwrap_or_default(),
+        secrets,
         secrets_at: times.filter_map(Value::as_i64).collect(),
+        secrets_until: left.map(|left| Instant::now() + left),
         locked: None,
         subscriptions: pairs.map(|pair| (text(pair, "emitter"), text(pair, "event"))).collect(),
         failing_since: row.try_get::<_, Option<Micros>>(12)?.map(|at| at.0),
