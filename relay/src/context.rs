@@ -9,7 +9,7 @@ use crate::clock::Clock;
 use crate::config::{Database, Run};
 use crate::event::Budget;
 use crate::metrics::Metrics;
-use crate::store::KnownWay;
+use crate::store::{KnownWay, Session, StoreError};
 
 /// Silence of the database that makes the leader stop sending what it read: well within a lease.
 pub const TRUST: Duration = Duration::from_secs(10);
@@ -56,6 +56,15 @@ impl Context {
     #[must_use]
     pub fn database(&self) -> &Database {
         &self.config.database
+    }
+
+    /// The session that is kept in `place`, or a new one if that has ended.
+    pub async fn session<'a>(&self, place: &'a mut Option<Session>) -> Result<&'a Session, StoreError> {
+        if place.as_ref().is_none_or(Session::is_closed) {
+            let dsn = self.database().load().map_err(|error| StoreError::Lost(error.to_string()))?;
+            *place = Some(Session::connect(&dsn, self.way.get()).await?);
+        }
+        place.as_ref().ok_or(StoreError::Timeout)
     }
 }
 

@@ -10,10 +10,11 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::client::Client;
 use crate::context::Context;
-use crate::errand::{Errand, Errands, Notice};
+use crate::errand::{Errand, Errands};
 use crate::lead::{News, Orders};
 use crate::ledger::{Ledger, Position};
 use crate::matching::Registry;
+use crate::notice::Notice;
 use crate::post::Post;
 use crate::read::{Chunk, Item};
 use crate::record::{Batch, Recorded};
@@ -23,6 +24,7 @@ mod claims;
 mod crew;
 mod duty;
 mod flush;
+mod locked;
 mod send;
 mod term;
 
@@ -30,6 +32,7 @@ use claims::Claims;
 use crew::{Crew, Landed};
 use duty::Duty;
 use flush::Flush;
+use locked::Locked;
 use term::Orphan;
 
 /// What comes in.
@@ -87,6 +90,7 @@ pub struct Engine {
     /// Held flights whose hold is in `batch` and not yet under way to the database: place in the batch.
     holds: HashMap<usize, usize>,
     flush: Flush,
+    locked: Locked,
     claims: Claims,
     duty: Duty,
     stopping: bool,
@@ -116,6 +120,7 @@ impl Engine {
             batch: Batch::default(),
             holds: HashMap::new(),
             flush: Flush::new(now),
+            locked: Locked::new(now),
             claims: Claims::new(now),
             duty: Duty::new(now),
             stopping: false,
@@ -164,7 +169,7 @@ impl Engine {
         let metrics = &self.context.metrics;
         metrics.in_flight.set(self.post.in_flight() as u64);
         metrics.queued.set(self.post.queued() as u64);
-        metrics.unrecorded.set(self.batch.judged.len() as u64);
+        metrics.unrecorded.set((self.batch.judged.len() + self.locked.len()) as u64);
     }
 
     fn hear(&mut self, news: News) {
@@ -217,6 +222,9 @@ impl Engine {
             at = at.min(sleeper);
         }
         if let Some(due) = self.flush.due(&self.batch) {
+            at = at.min(due);
+        }
+        if let Some(due) = self.locked.due() {
             at = at.min(due);
         }
         if self.post.in_flight() > 0 || !self.intake.is_empty() {

@@ -48,6 +48,7 @@ pub mod read;
 
 // Writing back.
 pub mod errand;
+pub mod notice;
 pub mod record;
 
 // All of it together.

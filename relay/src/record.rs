@@ -10,10 +10,10 @@ use tokio::time::Instant;
 
 use crate::context::Context;
 use crate::delivery::{Claim, Delivery};
-use crate::errand::Notice;
 use crate::failpoint;
 use crate::ledger::Ticket;
-use crate::store::{Columns, Cursor, Session, StoreError};
+use crate::notice::Notice;
+use crate::store::{Columns, Cursor, Session, StoreError, Written};
 
 /// What is recorded of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,8 +131,8 @@ impl Judged {
 pub struct Recorded {
     /// What was in it.
     pub batch: Batch,
-    /// The cursor's new number, if it was moved.
-    pub result: Result<Option<i64>, StoreError>,
+    /// What came of it.
+    pub result: Result<Written, StoreError>,
 }
 
 /// Records batches one after the other until the sender is dropped.
@@ -151,19 +151,9 @@ pub async fn recorder(
     }
 }
 
-async fn write(
-    context: &Context,
-    place: &mut Option<Session>,
-    batch: &Batch,
-) -> Result<Option<i64>, StoreError> {
-    let session = match place.take().filter(|session| !session.is_closed()) {
-        Some(session) => session,
-        None => {
-            let config = context.database().load().map_err(|error| StoreError::Lost(error.to_string()))?;
-            Session::connect(&config, context.way.get()).await?
-        }
-    };
-    let mut result = Ok(None);
+async fn write(context: &Context, place: &mut Option<Session>, batch: &Batch) -> Result<Written, StoreError> {
+    let session = context.session(place).await?;
+    let mut result = Ok(Written::default());
     if batch.cursor.is_some() || !batch.judged.is_empty() {
         result =
             session.record(&context.instance, batch.cursor.as_ref(), &columns(&batch.judged, true)).await;
@@ -175,9 +165,8 @@ async fn write(
                 .await;
         }
     }
-    // After an error that says nothing of the connection the session is as good as before.
-    if !matches!(result, Err(StoreError::Lost(_) | StoreError::Timeout)) {
-        *place = Some(session);
+    if result.as_ref().is_err_and(StoreError::ends_session) {
+        *place = None;
     }
     result
 }

@@ -30,7 +30,7 @@ use connect::Line;
 pub use claim::{Claimed, ClaimedRow, Wanted};
 pub use hello::{Beat, Hello};
 pub use outbox::{Lead, Page, PageRow, Webhooks};
-pub use record::{Columns, Cursor};
+pub use record::{Columns, Cursor, Written};
 pub use way::{KnownWay, Way};
 
 /// For calls on which others wait.
@@ -79,6 +79,14 @@ impl fmt::Display for StoreError {
 }
 
 impl std::error::Error for StoreError {}
+
+impl StoreError {
+    /// True when the session cannot be used any more.
+    #[must_use]
+    pub fn ends_session(&self) -> bool {
+        matches!(self, Self::Lost(_) | Self::Timeout)
+    }
+}
 
 impl From<tokio_postgres::Error> for StoreError {
     fn from(error: tokio_postgres::Error) -> Self {

@@ -24,6 +24,9 @@ BEGIN
             SELECT p.delivery_id, p.due_at, row_number() OVER (ORDER BY p.due_at) AS place FROM (
                 SELECT q.delivery_id, q.due_at FROM webhook.pending q
                 WHERE q.webhook_id = w.webhook_id AND q.due_at <= at
+                  AND NOT (q.ordered AND EXISTS (
+                      SELECT FROM webhook.pending b
+                      WHERE b.ordered AND b.webhook_id = q.webhook_id AND b.key = q.key AND b.seq < q.seq))
                 ORDER BY q.due_at LIMIT p_per_webhook FOR UPDATE SKIP LOCKED) p) d
         ORDER BY d.place LIMIT p_total
     ), claimed AS (

@@ -8,11 +8,13 @@ BEGIN
     IF NOT pg_is_in_recovery() THEN
         INSERT INTO webhook.relays AS r (instance, version, host, pid) VALUES (p_instance, p_version, p_host, p_pid)
         ON CONFLICT (instance) DO UPDATE SET seen_at = clock_timestamp();
-        -- The first relay of a new outbox settles where home is.
-        INSERT INTO webhook.identity (system_identifier, database)
-        SELECT s.system_identifier, d.oid FROM pg_control_system() s, pg_database d
-        WHERE d.datname = current_database() AND webhook._is_home() AND NOT EXISTS (SELECT FROM webhook.identity)
-        ON CONFLICT DO NOTHING;
+        -- The first relay of a new outbox settles where home is. Others write nothing: a webhook_adopt() that is not committed has it locked.
+        IF NOT EXISTS (SELECT FROM webhook.identity) THEN
+            INSERT INTO webhook.identity (system_identifier, database)
+            SELECT s.system_identifier, d.oid FROM pg_control_system() s, pg_database d
+            WHERE d.datname = current_database() AND webhook._is_home()
+            ON CONFLICT DO NOTHING;
+        END IF;
     END IF;
     RETURN QUERY
     SELECT x.extversion, webhook._library_version(), current_setting('server_version_num')::integer, webhook._is_home(),

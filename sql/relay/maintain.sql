@@ -137,16 +137,20 @@ BEGIN
         EXCEPTION WHEN lock_not_available THEN busy := busy + 1;
         END;
     END LOOP;
-    DELETE FROM webhook.cursors c WHERE c.n < (SELECT max(k.n) - 100 FROM webhook.cursors k);
-    PERFORM webhook._tidy_sources();
-    DELETE FROM webhook.requests r WHERE r.delivery_id < webhook._id_floor('del', clock_timestamp() - webhook._retention())
-        AND NOT EXISTS (SELECT FROM webhook.pending p WHERE p.delivery_id = r.delivery_id);
-    DELETE FROM webhook.losses l WHERE l.at < clock_timestamp() - webhook._retention();
-    DELETE FROM webhook.idempotency i WHERE i.created_at < clock_timestamp() - interval '24 hours';
-    DELETE FROM webhook.secrets s WHERE s.expires_at < clock_timestamp();
-    PERFORM webhook._cancel_orphans();
-    -- A relay that was away for longer than this reloads everything anyway.
-    DELETE FROM webhook.changes c WHERE c.at < clock_timestamp() - interval '1 hour';
+    -- Whoever keeps something locked keeps it from being tidied, and not the partitions from being there.
+    BEGIN
+        DELETE FROM webhook.cursors c WHERE c.n < (SELECT max(k.n) - 100 FROM webhook.cursors k);
+        PERFORM webhook._tidy_sources();
+        DELETE FROM webhook.requests r WHERE r.delivery_id < webhook._id_floor('del', clock_timestamp() - webhook._retention())
+            AND NOT EXISTS (SELECT FROM webhook.pending p WHERE p.delivery_id = r.delivery_id);
+        DELETE FROM webhook.losses l WHERE l.at < clock_timestamp() - webhook._retention();
+        DELETE FROM webhook.idempotency i WHERE i.created_at < clock_timestamp() - interval '24 hours';
+        DELETE FROM webhook.secrets s WHERE s.expires_at < clock_timestamp();
+        PERFORM webhook._cancel_orphans();
+        -- A relay that was away for longer than this reloads everything anyway.
+        DELETE FROM webhook.changes c WHERE c.at < clock_timestamp() - interval '1 hour';
+    EXCEPTION WHEN lock_not_available THEN busy := busy + 1;
+    END;
     RETURN format('%s partitions created, %s days dropped, %s left for later because they were locked', created, dropped, busy);
 END $$;
 COMMENT ON FUNCTION webhook._relay_maintain() IS

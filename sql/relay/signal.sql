@@ -1,13 +1,14 @@
--- What the relay decides about a webhook: failing, disabled; and the operator events that tell of it.
+-- What the relay decides about a webhook: failing, disabled; and the operator events that tell of it. A webhook that somebody is changing
+-- is not waited for (55P03): the relay comes again.
 
 CREATE FUNCTION webhook._relay_failing(p_webhook_id text, p_failing boolean) RETURNS void
-    LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
+    LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp SET lock_timeout = '10ms' AS $$
     UPDATE webhook.webhooks w SET failing_since = CASE WHEN p_failing THEN clock_timestamp() END
     WHERE w.id = p_webhook_id AND w.host IS NULL AND (w.failing_since IS NOT NULL) <> p_failing
 $$;
 
 CREATE FUNCTION webhook._relay_disable(p_webhook_id text, p_reason text) RETURNS boolean
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp SET lock_timeout = '10ms' AS $$
 BEGIN
     UPDATE webhook.webhooks w SET status = 'inactive', disabled_reason = p_reason, updated_at = clock_timestamp()
     WHERE w.id = p_webhook_id AND w.host IS NULL AND w.status = 'active';
@@ -15,7 +16,7 @@ BEGIN
 END $$;
 
 CREATE FUNCTION webhook._relay_signal(p_webhook_id text, p_type text, p_data jsonb) RETURNS text
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp SET lock_timeout = '10ms' AS $$
 DECLARE
     account text;
 BEGIN

@@ -24,15 +24,18 @@ COMMENT ON TABLE webhook.pending IS 'Deliveries that wait for a retry, a due tim
 COMMENT ON COLUMN webhook.pending.reason IS 'retry, due, capacity, paused, secret (no key for it), ordered, blocked, replay, test or in_flight.';
 COMMENT ON COLUMN webhook.pending.tries IS 'Attempts in the present schedule; a replay starts a new one.';
 COMMENT ON COLUMN webhook.pending.lease IS 'Token of the relay that is sending it now; 0: nobody. Write-backs with another token change nothing.';
-COMMENT ON COLUMN webhook.pending.ordered IS 'It must wait until every earlier one (by seq) of its webhook and key is gone from here; until then due_at is infinity.';
+COMMENT ON COLUMN webhook.pending.ordered IS 'It must wait until every earlier one (by seq) of its webhook and key is gone from here; until then due_at is infinity, as a rule.';
 
--- A row that is not the first of its key waits. The lock on its predecessor makes whoever deletes that one see it.
+-- A row that is not the first of its key waits. The lock on its predecessor makes whoever deletes that one see it. Where somebody has
+-- locked that one already (and may be about to delete it), the row does not count on being seen: it is due, and claims leave it until it is first.
 CREATE FUNCTION webhook._pending_queue() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
 BEGIN
     PERFORM FROM webhook.pending p
-    WHERE p.ordered AND p.webhook_id = NEW.webhook_id AND p.key = NEW.key AND p.seq < NEW.seq
-    ORDER BY p.seq DESC LIMIT 1 FOR KEY SHARE;
+    WHERE p.delivery_id = (SELECT b.delivery_id FROM webhook.pending b
+                           WHERE b.ordered AND b.webhook_id = NEW.webhook_id AND b.key = NEW.key AND b.seq < NEW.seq
+                           ORDER BY b.seq DESC LIMIT 1)
+    FOR KEY SHARE SKIP LOCKED;
     IF FOUND THEN NEW.due_at := 'infinity'; END IF;
     RETURN NEW;
 END $$;

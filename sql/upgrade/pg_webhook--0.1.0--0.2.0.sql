@@ -18,6 +18,9 @@ ALTER TABLE webhook.webhooks ADD COLUMN told text CHECK (told IN ('failing', 'di
 CREATE INDEX ON webhook.attempts_default (delivery_id) WHERE outcome <> 'delivered';
 DROP FUNCTION webhook._endpoint(text, text);
 DROP FUNCTION webhook._relay_webhooks(text);
+DROP FUNCTION webhook._relay_record(text, bigint, text, bigint, bigint, bigint, text[], text[], text[], text[], text[], integer[],
+    integer[], bigint[], integer[], integer[], integer[], text[], text[], bytea[], bigint[]);
+DROP FUNCTION webhook._relay_return(timestamptz, text, text[], text[], integer[], integer[], bigint[], text[], bigint[]);
 DROP FUNCTION webhook._check_signing(jsonb, text);
 DROP FUNCTION webhook._masked(text);
 DROP FUNCTION webhook._headers(text, text, jsonb, text[], text, text, timestamptz, json, json, text, text, text, timestamptz);

@@ -1,7 +1,7 @@
 //! What holds the order of a key together.
 
 use webhook_tests::database::Database;
-use webhook_tests::receiver::{Receiver, Reply};
+use webhook_tests::receiver::{Gate, Receiver, Reply};
 use webhook_tests::relay::Relay;
 use webhook_tests::session::Session;
 
@@ -76,4 +76,62 @@ async fn a_delivery_that_failed_for_good_blocks_its_key_alone_until_it_is_replay
     let order: Vec<_> =
         receiver.requests().iter().map(|request| request.json()["data"]["n"].as_i64()).collect();
     assert_eq!(order, [1, 3, 1, 2].map(Some));
+}
+
+#[tokio::test]
+async fn a_delivery_that_failed_for_good_does_not_block_its_key_unless_that_was_asked_for() {
+    let (db, receiver) = (Database::new().await, Receiver::start());
+    receiver.answer("/hook", [Reply::status(500), Reply::status(500), Reply::status(200)]);
+    let options = r#"events => '{user.*}', options => '{"ordered": true, "retry_schedule": ["1 second"]}'"#;
+    let (webhook, _) = db.webhook(&receiver.url("/hook"), options).await;
+    let relay = Relay::start(&db.url()).await;
+    db.run("SELECT webhook_emit('user.updated', to_jsonb(n), key => 'k') FROM generate_series(1, 3) n").await;
+    let statuses = format!(
+        "SELECT string_agg(status, ' ' ORDER BY created_at, id) FROM webhook_deliveries('{webhook}')"
+    );
+    db.until(&format!("SELECT count(*) FROM ({statuses}) x(s) WHERE s LIKE '%delivered%delivered%'"), "1")
+        .await;
+    let failed = format!(
+        "SELECT count(*) FROM webhook_deliveries('{webhook}') WHERE status = 'failed' AND attempts = 2"
+    );
+    assert_eq!(db.value(&failed).await, "1", "the fault landed");
+    let order: Vec<_> = receiver.requests().iter().map(|request| request.json()["data"].as_i64()).collect();
+    assert_eq!(order, [1, 1, 2, 3].map(Some));
+    assert!(relay.terminate().await.success());
+}
+
+#[tokio::test]
+async fn a_key_with_most_of_the_events_holds_up_no_other() {
+    const HOT: usize = 500;
+    let (db, receiver) = (Database::new().await, Receiver::start());
+    let gate = Gate::closed();
+    let first = (0..100).map(|_| Reply::status(200));
+    receiver.answer("/hook", first.chain([Reply::status(200).held(&gate), Reply::status(200)]));
+    db.webhook(&receiver.url("/hook"), r#"events => '{user.*}', options => '{"ordered": true}'"#).await;
+    let relay = Relay::start(&db.url()).await;
+    let emit = async |key: &str, count: usize| {
+        let sql = format!(
+            "SELECT webhook_emit('user.updated', jsonb_build_array('{key}', n), key => '{key}') FROM generate_series(1, {count}) n"
+        );
+        db.run(&sql).await;
+    };
+    emit("hot", HOT).await;
+    // In the midst of them.
+    receiver.wait_for(101).await;
+    for key in 0..50 {
+        emit(&format!("cold {key}"), 1).await;
+    }
+    receiver.wait_for(151).await;
+    let numbers = |key: &str| -> Vec<u64> {
+        let requests = receiver.requests();
+        let data = requests.iter().map(|request| request.json()["data"].clone());
+        data.filter(|data| data[0].as_str().is_some_and(|of| of.starts_with(key)))
+            .filter_map(|data| data[1].as_u64())
+            .collect()
+    };
+    assert_eq!((numbers("hot").len(), numbers("cold").len()), (101, 50), "while one of them is under way");
+    gate.open();
+    receiver.wait_for(HOT + 50).await;
+    assert_eq!(numbers("hot"), (1..=HOT as u64).collect::<Vec<_>>());
+    assert!(relay.terminate().await.success());
 }

@@ -2,8 +2,10 @@
 
 use std::fs;
 
+use webhook_tests::cgroup::Share;
 use webhook_tests::cluster::Cluster;
 use webhook_tests::database::Database;
+use webhook_tests::island::Island;
 use webhook_tests::receiver::{Gate, Receiver, Reply};
 use webhook_tests::relay::Relay;
 
@@ -63,4 +65,62 @@ async fn without_autovacuum_what_grows_is_only_appended_to() {
     // The relay's sessions tell what they did when they end.
     db.until(appended, "4000").await;
     assert_eq!(db.value(changed).await, "");
+}
+
+#[tokio::test]
+async fn few_ports_are_failed_attempts_that_are_repeated() {
+    const PORTS: usize = 4;
+    const EVENTS: usize = 10;
+    let db = Database::new().await;
+    let island = Island::new(&db.url(), &[], &["--allow-target", "127.0.0.0/8"]).await;
+    let (gate, receiver) = (Gate::closed(), island.within(Receiver::start));
+    island.within(|| {
+        fs::write("/proc/sys/net/ipv4/ip_local_port_range", format!("50000 {}", 49_999 + PORTS))
+            .expect("take ports away");
+    });
+    // Known to be well, so that it gets as much at a time as it may.
+    receiver.answer("/hook", (0..5).map(|_| Reply::status(200)).chain([Reply::status(200).held(&gate)]));
+    let rest = r#"events => '{user.*}', options => '{"retry_schedule": ["1 second"]}'"#;
+    db.webhook(&receiver.url("/hook"), rest).await;
+    for n in 1..=5 {
+        db.emit("user.created", "{}").await;
+        receiver.wait_for(n).await;
+    }
+    db.run(&format!("SELECT webhook_emit('user.created', '{{}}') FROM generate_series(1, {EVENTS})")).await;
+    receiver.wait_for(5 + PORTS).await;
+    let failed = "SELECT count(*) FROM webhook.attempts WHERE outcome = 'retry'";
+    db.until(failed, &(EVENTS - PORTS).to_string()).await;
+    let errors =
+        db.rows("SELECT DISTINCT error FROM webhook.attempts WHERE outcome = 'retry'").await.concat();
+    assert_eq!(errors, ["connect_error: address not available"], "the fault landed");
+    gate.open();
+    db.until("SELECT count(*) FROM webhook.deliveries WHERE status = 'delivered'", &(5 + EVENTS).to_string())
+        .await;
+    assert_eq!((receiver.count(), &*db.value(failed).await), (5 + EVENTS, "6"), "nothing twice");
+    assert!(island.relay().terminate().await.success());
+}
+
+#[tokio::test]
+async fn a_leader_with_a_twentieth_of_a_processor_keeps_the_lead() {
+    let Some(share) = Share::of(5) else {
+        println!("NOT CHECKED: a relay with little of a processor, as this user may not make control groups");
+        return;
+    };
+    let (db, receiver) = (Database::new().await, Receiver::start());
+    db.webhook(&receiver.url("/hook"), "").await;
+    let leader = Relay::start(&db.url()).await;
+    leader.logs().wait_for("this relay leads").await;
+    let second = Relay::start(&db.url()).await;
+    share.take(leader.pid());
+    // As many as it can read before it would have lost the lead twice.
+    for n in 1..=10 {
+        db.run("SELECT webhook_emit('user.created', '{}') FROM generate_series(1, 20)").await;
+        receiver.wait_for(n * 20).await;
+    }
+    db.until("SELECT count(*) FROM webhook.deliveries WHERE status = 'delivered'", "200").await;
+    assert_eq!(receiver.count(), 200, "nothing twice");
+    assert!(share.stops() > 10, "the fault landed: {}", share.stops());
+    assert_eq!(db.value("SELECT count(DISTINCT leader) FROM webhook.cursors").await, "1");
+    assert!(!second.logs().text().contains("this relay leads"), "{}", second.logs().text());
+    assert!(leader.terminate().await.success() && second.terminate().await.success());
 }

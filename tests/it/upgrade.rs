@@ -105,9 +105,13 @@ fn for_each(roles: &[String], command: &str) -> String {
 }
 
 /// Stands in for a release to come, whose upgrade script has this text.
-async fn update_to(db: &Session, version: &str, script: &str) {
+async fn write_script(version: &str, script: &str) {
     let name = format!("pg_webhook--{}--{version}.sql", env!("CARGO_PKG_VERSION"));
     fs::write(Stage::get().await.extension.join(name), script).expect("write a script");
+}
+
+async fn update_to(db: &Session, version: &str, script: &str) {
+    write_script(version, script).await;
     db.run(&format!("ALTER EXTENSION pg_webhook UPDATE TO '{version}'")).await;
 }
 
@@ -248,4 +252,22 @@ async fn a_relay_of_another_version_says_so_and_ends() {
     let checked = Relay::check(&db.url()).await;
     assert!(checked.contains("PROBLEM  the extension is 9.9.0 and this relay"), "{checked}");
     assert_eq!(receiver.count(), 1);
+}
+
+#[tokio::test]
+async fn sql_that_is_newer_than_the_library_changes_nothing() {
+    let (db, receiver) = (Database::new().await, Receiver::start());
+    db.webhook(&receiver.url("/hook"), "").await;
+    let relay = Relay::start(&db.url()).await;
+    let before = catalogue(&db).await;
+    let script = "ALTER TABLE webhook.events ADD later int;
+        CREATE FUNCTION webhook._later() RETURNS int LANGUAGE c AS 'MODULE_PATHNAME', '_later_wrapper'";
+    write_script("9.7.0", script).await;
+    let refusal = db.refusal("ALTER EXTENSION pg_webhook UPDATE TO '9.7.0'").await;
+    assert_eq!(refusal.code, "42883", "{refusal:?}");
+    assert!(refusal.message.contains("_later_wrapper"), "{refusal:?}");
+    assert_eq!(differences(&before, &catalogue(&db).await), [""; 0]);
+    db.emit("user.created", "{}").await;
+    receiver.wait_for(1).await;
+    assert!(relay.terminate().await.success());
 }

@@ -1,8 +1,8 @@
-//! The outbox: transactions that commit late, relays that read between snapshots, send, record, die and are fenced.
+//! The outbox: transactions that commit late, relays that read between snapshots, send, record, die and are fenced, and a user who cancels.
 //!
 //! Reading as in sql/relay/read.sql (a snapshot is the set of transactions that it sees), the cursor and what may pass it as in
-//! relay/src/ledger.rs, fence, pending rows and leases as in sql/relay/{lead,record,claim}.sql. Time is left out: a lease may
-//! run out whenever its holder is gone or frozen, which is a fault.
+//! relay/src/ledger.rs, fence, pending rows and leases as in sql/relay/{lead,record,claim}.sql, who is due as in
+//! sql/schema/pending.sql. Time is left out: a lease may run out whenever its holder is gone or frozen, which is a fault.
 
 use crate::search::{State, search};
 
@@ -25,8 +25,14 @@ enum Without {
     LeavingOut,
     /// What is put aside is put aside in the order in which it was read.
     PuttingAsideInOrder,
-    /// Of a key, only the first pending event may be leased.
+    /// Of a key, only the first pending event may be leased: one behind another is not due …
     Queueing,
+    /// … unless a user has that other one locked, and may cancel it without seeing who comes after it …
+    DueBehindLocked,
+    /// … and then it is not leased before it is the first.
+    LeasingTheFirst,
+    /// What makes the next of its key due is not written back while a user has that one locked, and may let it go.
+    WaitingForTheNext,
     /// Nothing is sent under a lease that has run out.
     SendingInTime,
     /// A write-back counts only under the lease that the row has now.
@@ -92,6 +98,14 @@ enum Pending {
     Leased(usize),
 }
 
+/// A user's transaction that cancels an event and is still open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Cancel {
+    event: usize,
+    /// It was the first of its key: this one is due when the transaction commits, and locked until it ends.
+    next: Option<usize>,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Outbox {
     without: Without,
@@ -104,6 +118,9 @@ struct Outbox {
     lock: Option<usize>,
     logged: [bool; EVENTS],
     pending: [Pending; EVENTS],
+    due: [bool; EVENTS],
+    cancel: Option<Cancel>,
+    canceled: [bool; EVENTS],
     relays: [Relay; RELAYS],
     // The receiver.
     arrived: [bool; EVENTS],
@@ -114,11 +131,12 @@ struct Outbox {
     // What may still go wrong.
     faults: u8,
     failures: u8,
+    cancels: u8,
 }
 
 impl Outbox {
-    /// Only `events` happen, so many faults, and so many failures of the receiver (of ordered deliveries).
-    fn new(without: Without, ordered: bool, events: &[usize], faults: u8, failures: u8) -> Self {
+    /// Only `events` happen, so many faults, and so many failures of the receiver and cancels by a user (of ordered deliveries).
+    fn new(without: Without, ordered: bool, events: &[usize], [faults, failures, cancels]: [u8; 3]) -> Self {
         let start = Position { low: 0, high: None, after: 0 };
         let mut txs = [Tx::Aborted; EVENTS];
         for event in events {
@@ -133,6 +151,9 @@ impl Outbox {
             lock: None,
             logged: [false; EVENTS],
             pending: [Pending::No; EVENTS],
+            due: [false; EVENTS],
+            cancel: None,
+            canceled: [false; EVENTS],
             relays: Default::default(),
             arrived: [false; EVENTS],
             disorder: false,
@@ -140,6 +161,7 @@ impl Outbox {
             excused: 0,
             faults,
             failures,
+            cancels,
         }
     }
 
@@ -154,7 +176,44 @@ impl Outbox {
         }
         self.arrived[event] = true;
         let is_newer = |other: usize| KEYS[other] == KEYS[event] && self.seqs[other] > self.seqs[event];
-        self.disorder |= (0..EVENTS).any(|other| is_newer(other) && self.arrived[other]);
+        // One that was on its way when it was canceled holds back nobody any more.
+        self.disorder |=
+            !self.canceled[event] && (0..EVENTS).any(|other| is_newer(other) && self.arrived[other]);
+    }
+
+    /// The pending events of an event's key before and after it, as everybody sees them.
+    fn neighbours(&self, event: usize) -> (Option<usize>, Option<usize>) {
+        let place = |other: &usize| self.seqs[*other];
+        let of_key = |other: &usize| KEYS[*other] == KEYS[event] && self.pending[*other] != Pending::No;
+        let before = (0..EVENTS).filter(of_key).filter(|other| place(other) < place(&event));
+        let after = (0..EVENTS).filter(of_key).filter(|other| place(other) > place(&event));
+        (before.max_by_key(place), after.min_by_key(place))
+    }
+
+    /// A user's open transaction keeps everybody else from changing it.
+    fn is_locked(&self, event: usize) -> bool {
+        self.cancel.is_some_and(|cancel| cancel.event == event || cancel.next == Some(event))
+    }
+
+    /// A user cancels what is pending, and ends that transaction one way or the other.
+    fn cancels(&self, steps: &mut Vec<(String, Self)>) {
+        let Some(Cancel { event, next: follower }) = self.cancel else {
+            for event in (0..EVENTS).filter(|event| self.pending[*event] != Pending::No && self.cancels > 0) {
+                let mut next = self.clone();
+                let (before, after) = self.neighbours(event);
+                next.cancel = Some(Cancel { event, next: after.filter(|_| before.is_none()) });
+                next.cancels -= 1;
+                steps.push((format!("a user cancels {event}"), next));
+            }
+            return;
+        };
+        let mut next = Self { cancel: None, ..self.clone() };
+        steps.push((format!("the cancel of {event} is rolled back"), next.clone()));
+        (next.pending[event], next.logged[event], next.canceled[event]) = (Pending::No, true, true);
+        if let Some(follower) = follower {
+            next.due[follower] = true;
+        }
+        steps.push((format!("the cancel of {event} is committed"), next));
     }
 
     /// A relay moves the cursor, or takes it over: nobody else's lead counts any more.
@@ -246,6 +305,9 @@ impl Outbox {
                 next.logged[event] = true;
             } else if self.pending[event] == Pending::No && !self.logged[event] {
                 next.pending[event] = Pending::Free;
+                let before = self.neighbours(event).0;
+                let may_be_locked = self.without != Without::DueBehindLocked;
+                next.due[event] = before.is_none_or(|before| self.is_locked(before) && may_be_locked);
             }
         }
         while lead.entries.first().is_some_and(|entry| entry.settled) {
@@ -296,13 +358,10 @@ impl Outbox {
 
     fn claims(&self, relay: usize, steps: &mut Vec<(String, Self)>) {
         let Some(claim) = self.relays[relay].claim else {
-            for (event, key) in KEYS.into_iter().enumerate() {
-                let is_first = (0..EVENTS).all(|other| {
-                    KEYS[other] != key
-                        || self.seqs[other] >= self.seqs[event]
-                        || self.pending[other] == Pending::No
-                });
-                if self.pending[event] == Pending::Free && (is_first || self.without == Without::Queueing) {
+            for event in (0..EVENTS).filter(|event| !self.is_locked(*event)) {
+                let is_first = self.neighbours(event).0.is_none() || self.without == Without::LeasingTheFirst;
+                let may = self.due[event] && is_first || self.without == Without::Queueing;
+                if self.pending[event] == Pending::Free && may {
                     let mut next = self.clone();
                     next.pending[event] = Pending::Leased(relay);
                     next.relays[relay].claim = Some(Claim { event, sent: false, current: true });
@@ -325,14 +384,25 @@ impl Outbox {
             steps.push((format!("relay {relay} {word} {event}"), next));
             return;
         }
-        let counts = current || self.without == Without::Tokens;
+        if self.is_locked(event) {
+            return;
+        }
+        let counts = (current || self.without == Without::Tokens) && self.pending[event] != Pending::No;
+        let after = self.neighbours(event).1;
         let mut next = self.clone();
         next.relays[relay].claim = None;
         if counts {
             (next.pending[event], next.logged[event]) = (Pending::No, true);
+            if let Some(after) = after.filter(|after| !self.is_locked(*after)) {
+                next.due[after] = true;
+            }
         }
-        steps.push((format!("relay {relay} writes {event} back"), next.clone()));
+        let must_wait = counts && after.is_some_and(|after| self.is_locked(after));
+        if !must_wait || self.without == Without::WaitingForTheNext {
+            steps.push((format!("relay {relay} writes {event} back"), next.clone()));
+        }
         if counts && self.failures > 0 {
+            next.due = self.due;
             (next.pending[event], next.logged[event]) = (Pending::Free, self.logged[event]);
             (next.failures, next.excused) = (self.failures - 1, self.excused + 1);
             steps.push((format!("relay {relay} writes {event} back as failed"), next));
@@ -359,7 +429,9 @@ impl Outbox {
         }
         if let Some(claim) = claim.filter(|claim| claim.current) {
             next.excused += claimed;
-            next.pending[claim.event] = Pending::Free;
+            if self.pending[claim.event] != Pending::No {
+                next.pending[claim.event] = Pending::Free;
+            }
             next.relays[relay].claim = Some(Claim { current: false, ..claim });
             steps.push((format!("fault: relay {relay} freezes for longer than its lease"), next));
         }
@@ -370,6 +442,7 @@ impl State for Outbox {
     fn steps(&self) -> Vec<(String, Self)> {
         let mut steps = Vec::new();
         self.transactions(&mut steps);
+        self.cancels(&mut steps);
         for relay in 0..RELAYS {
             self.leads(relay, &mut steps);
             self.claims(relay, &mut steps);
@@ -395,7 +468,8 @@ impl State for Outbox {
             if self.arrived[event] && !committed {
                 return Some(format!("{event} arrived and was not committed"));
             }
-            if at_rest && committed && !(self.arrived[event] && self.logged[event]) {
+            let is_done = self.logged[event] && (self.arrived[event] || self.canceled[event]);
+            if at_rest && committed && !is_done {
                 return Some(format!("{event} is lost"));
             }
         }
@@ -410,9 +484,10 @@ impl State for Outbox {
     }
 }
 
-fn holds(ordered: bool, rounds: &[(&[usize], u8, u8)]) {
-    for (events, faults, failures) in rounds {
-        let start = Outbox::new(Without::Nothing, ordered, events, *faults, *failures);
+/// With so many faults, failures and cancels.
+fn holds(ordered: bool, rounds: &[(&[usize], [u8; 3])]) {
+    for (events, happens) in rounds {
+        let start = Outbox::new(Without::Nothing, ordered, events, *happens);
         let states = search(start).unwrap_or_else(|wrong| panic!("{wrong}"));
         assert!(states > 5000, "only {states} states: the model does next to nothing");
     }
@@ -420,27 +495,31 @@ fn holds(ordered: bool, rounds: &[(&[usize], u8, u8)]) {
 
 #[test]
 fn nothing_is_lost_and_only_the_unrecorded_is_repeated() {
-    holds(false, &[(&[0, 1], 2, 0), (&[0, 2], 2, 0), (&[0, 1, 2], 1, 0)]);
+    holds(false, &[(&[0, 1], [2, 0, 0]), (&[0, 2], [2, 0, 0]), (&[0, 1, 2], [1, 0, 0])]);
 }
 
 #[test]
 fn and_the_events_of_a_key_keep_their_order() {
-    holds(true, &[(&[0, 1], 2, 0), (&[0, 1], 1, 1)]);
+    holds(true, &[(&[0, 1], [2, 0, 0]), (&[0, 1], [1, 1, 0]), (&[0, 1], [1, 0, 1]), (&[0, 1], [0, 1, 2])]);
 }
 
 #[test]
 fn each_rule_is_needed() {
-    for (without, ordered, events, expected) in [
-        (Without::Snapshots, false, [0, 2], "is lost"),
-        (Without::WaitingForRecords, false, [0, 2], "is lost"),
-        (Without::Fencing, false, [0, 2], "repeated"),
-        (Without::LeavingOut, false, [0, 2], "repeated"),
-        (Without::PuttingAsideInOrder, true, [0, 1], "something older"),
-        (Without::Queueing, true, [0, 1], "something older"),
-        (Without::SendingInTime, true, [0, 1], "repeated"),
-        (Without::Tokens, true, [0, 1], "something older"),
+    let (faults, a_cancel) = ([2, 0, 0], [0, 0, 1]);
+    for (without, ordered, events, happens, expected) in [
+        (Without::Snapshots, false, [0, 2], faults, "is lost"),
+        (Without::WaitingForRecords, false, [0, 2], faults, "is lost"),
+        (Without::Fencing, false, [0, 2], faults, "repeated"),
+        (Without::LeavingOut, false, [0, 2], faults, "repeated"),
+        (Without::PuttingAsideInOrder, true, [0, 1], faults, "something older"),
+        (Without::Queueing, true, [0, 1], faults, "something older"),
+        (Without::DueBehindLocked, true, [0, 1], a_cancel, "is lost"),
+        (Without::LeasingTheFirst, true, [0, 1], a_cancel, "something older"),
+        (Without::WaitingForTheNext, true, [0, 1], a_cancel, "is lost"),
+        (Without::SendingInTime, true, [0, 1], faults, "repeated"),
+        (Without::Tokens, true, [0, 1], faults, "something older"),
     ] {
-        let found = search(Outbox::new(without, ordered, &events, 2, 0));
+        let found = search(Outbox::new(without, ordered, &events, happens));
         let wrong = found.expect_err(&format!("nothing goes wrong without {without:?}"));
         assert!(wrong.contains(expected), "without {without:?}: {wrong}");
     }

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -24,6 +25,8 @@ struct Link {
     stalled: watch::Sender<bool>,
     /// Every change resets the open connections.
     cuts: watch::Sender<u32>,
+    /// How long everything is on its way.
+    distance: watch::Sender<Duration>,
 }
 
 impl Proxy {
@@ -35,7 +38,12 @@ impl Proxy {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("bind a port");
         let address = listener.local_addr().expect("it has an address");
         let [refusing, stalled] = [false; 2].map(watch::Sender::new);
-        let link = Arc::new(Link { refusing, stalled, cuts: watch::Sender::new(0) });
+        let link = Arc::new(Link {
+            refusing,
+            stalled,
+            cuts: watch::Sender::new(0),
+            distance: watch::Sender::new(Duration::ZERO),
+        });
         let shared = Arc::clone(&link);
         let accept = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
@@ -69,6 +77,11 @@ impl Proxy {
     /// Keeps connections open and moves nothing.
     pub fn stall(&self) {
         self.link.stalled.send_replace(true);
+    }
+
+    /// From now on everything takes this long in each direction.
+    pub fn move_away(&self, distance: Duration) {
+        self.link.distance.send_replace(distance);
     }
 
     /// Lets everything pass again; what was stalled is not lost.
@@ -125,6 +138,10 @@ async fn pump(
             return to.shutdown().await;
         }
         let _ = stalled.wait_for(|stalled| !stalled).await;
+        let distance = *link.distance.borrow();
+        if !distance.is_zero() {
+            tokio::time::sleep(distance).await;
+        }
         to.write_all(&bytes[..count]).await?;
     }
 }

@@ -5,6 +5,7 @@
 //! Ctrl-C or `kill -9` (see [`run`]). It panics with a plain sentence where a step of a test cannot go on.
 
 pub mod certificates;
+pub mod cgroup;
 pub mod clock;
 pub mod cluster;
 pub mod database;

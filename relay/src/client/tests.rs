@@ -216,13 +216,57 @@ async fn the_status_counts_when_the_body_does_not_come() {
 }
 
 #[tokio::test]
+async fn the_status_counts_when_the_body_stalls() {
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let (url, _) = receiver(move |_, mut stream| {
+        let tell = tell.clone();
+        async move {
+            read_request(&mut stream).await;
+            stream.write_all(b"HTTP/1.1 201 Created\r\ncontent-length: 5\r\n\r\nab").await.unwrap();
+            // Until the other side has had enough.
+            tell.send(stream.read(&mut [0]).await.unwrap_or(0)).unwrap();
+        }
+    })
+    .await;
+    let answer = exchange(&client(&["127.0.0.1"]), &url).await.unwrap();
+    assert_eq!((answer.status, answer.body.as_deref()), (201, Some(&b"ab"[..])));
+    assert_eq!(answer.end, BodyEnd::Broken);
+    assert_eq!(told.recv().await, Some(0), "nothing more is asked on that connection");
+}
+
+#[tokio::test]
 async fn what_is_not_http_is_a_bad_response() {
-    let head = format!("HTTP/1.1 200 OK\r\n{}\r\n", "a: b\r\n".repeat(200));
-    for answer in ["SSH-2.0-OpenSSH_9.2\r\n\r\n", "HTTP/1.1 999999 x\r\n\r\n", &*head.leak()] {
+    let [many, very_many] =
+        [200, 100_000].map(|count| format!("HTTP/1.1 200 OK\r\n{}\r\n", "a: b\r\n".repeat(count)));
+    let long = format!("HTTP/1.1 200 OK\r\na: {}\r\n\r\n", "b".repeat(1024 * 1024));
+    let heads = [many, very_many, long].map(|head| &*head.leak());
+    for answer in ["SSH-2.0-OpenSSH_9.2\r\n\r\n", "HTTP/1.1 999999 x\r\n\r\n"].into_iter().chain(heads) {
         let (url, _) = answering(answer).await;
         let failure = exchange(&client(&["127.0.0.1"]), &url).await.unwrap_err();
         assert_eq!(failure.word(), "bad_response", "{}", &answer[..20]);
     }
+}
+
+#[tokio::test]
+async fn promises_of_an_answer_without_end_are_a_timeout() {
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let (url, _) = receiver(move |_, mut stream| {
+        let tell = tell.clone();
+        async move {
+            read_request(&mut stream).await;
+            let mut count = 0;
+            while stream.write_all(b"HTTP/1.1 103 Early Hints\r\na: b\r\n\r\n").await.is_ok() {
+                count += 1;
+            }
+            tell.send(count).unwrap();
+        }
+    })
+    .await;
+    let limit = Duration::from_millis(300);
+    let client = client(&["127.0.0.1"]);
+    let failure = client.exchange(request(&url), limit, StoreResponse::Body).await.unwrap_err();
+    assert_eq!(failure, Failure::Timeout);
+    assert!(told.recv().await.unwrap() > 100, "many came");
 }
 
 #[tokio::test]

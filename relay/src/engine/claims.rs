@@ -19,6 +19,8 @@ const SHORTEST_LEASE: Duration = Duration::from_secs(30);
 const LEASE_MARGIN: Duration = Duration::from_secs(15);
 /// Without any sign that something is due, look this often.
 const LOOK: Duration = Duration::from_secs(2);
+/// … or this often, and less and less, while all that is due is locked by somebody.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 const PER_WEBHOOK: i32 = 64;
 /// A webhook of which we have not heard may appear within this.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -30,6 +32,8 @@ pub(super) struct Claims {
     under_way: bool,
     /// The last claim brought as many: the next one follows when most of them are gone.
     brought: usize,
+    /// After the last claim, what is due already is not looked for sooner.
+    pause: Duration,
     token: i64,
     lease: Duration,
     parked: Vec<(ClaimedRow, i64, Instant)>,
@@ -42,6 +46,7 @@ impl Claims {
             next: now,
             under_way: false,
             brought: 0,
+            pause: SHORTEST_PAUSE,
             // Unlike any other relay's and any former one's of this relay.
             token: (micros << 10) | i64::from(rand::random::<u16>() >> 6),
             lease: SHORTEST_LEASE,
@@ -137,9 +142,13 @@ impl Engine {
         self.context.metrics.claimed.add(claimed.rows.len() as u64);
         self.claims.brought = claimed.rows.len();
         if let Some(due) = claimed.next_due_ms {
-            // What is due and was not brought is locked by somebody: not at once again.
-            let least = if claimed.rows.is_empty() { 100 } else { 5 };
-            self.claims.within(now, Duration::from_millis(u64::try_from(due).unwrap_or(0).max(least)));
+            // What is due and was not brought is locked by somebody, or not its key's turn: not at once again.
+            let claims = &mut self.claims;
+            claims.pause = match claimed.rows.is_empty() {
+                true => (claims.pause * 2).clamp(SHORTEST_PAUSE, LOOK),
+                false => Duration::from_millis(5),
+            };
+            claims.within(now, claims.pause.max(Duration::from_millis(u64::try_from(due).unwrap_or(0))));
         }
         for row in claimed.rows {
             self.take_claimed(row, lease, asked, now);
@@ -147,6 +156,14 @@ impl Engine {
     }
 
     fn take_claimed(&mut self, row: ClaimedRow, token: i64, asked: Instant, now: Instant) {
+        // Sent already; unless somebody wants it sent once more.
+        if !row.replayed
+            && let Some(mut judged) = self.locked.reclaim(&row.delivery_id)
+        {
+            judged.lease = token;
+            self.batch.judged.push(judged);
+            return;
+        }
         let Some(hook) = self.registry.get(&row.webhook_id).cloned() else {
             self.claims.parked.push((row, token, asked));
             self.out.orders.send_modify(|orders| orders.refresh += 1);

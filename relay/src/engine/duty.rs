@@ -135,7 +135,7 @@ impl Engine {
         loop {
             failpoint::pass("stopping");
             let now = Instant::now();
-            if self.flush.is_done() && self.batch.is_empty() {
+            if self.flush.is_done() && self.batch.is_empty() && self.locked.len() == 0 {
                 if leading {
                     leading = false;
                     self.abdicate();
@@ -145,7 +145,8 @@ impl Engine {
                 }
             }
             self.flush(now);
-            let wake = self.flush.due(&self.batch).map_or(deadline, |due| due.min(deadline));
+            let due = [self.flush.due(&self.batch), self.locked.due(), Some(deadline)];
+            let wake = due.into_iter().flatten().min().unwrap_or(deadline);
             tokio::select! {
                 Some(recorded) = inbox.recorded.recv() => self.recorded(recorded),
                 Some(landed) = landings.recv() => self.land(landed),

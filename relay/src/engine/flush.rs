@@ -99,6 +99,10 @@ impl Flush {
 impl Engine {
     /// Sends the batch to the recorder if it is time.
     pub(super) fn flush(&mut self, now: Instant) {
+        if self.locked.due().is_some_and(|due| due <= now) {
+            self.batch.makes_due = true;
+            self.batch.judged.append(&mut self.locked.take());
+        }
         let moved = self.term.as_ref().is_some_and(|term| term.ledger.position() != &term.written);
         if self.flush.waiting_since.is_none() && (moved || !self.batch.is_empty()) {
             self.flush.waiting_since = Some(now);
@@ -149,12 +153,12 @@ impl Engine {
         let now = Instant::now();
         self.flush.under_way = None;
         match result {
-            Ok(n) => {
+            Ok(written) => {
                 if self.flush.failing_since.take().is_some() && self.flush.told.take().is_some() {
                     tracing::info!("outcomes are recorded again");
                 }
                 self.flush.backoff = FIRST_BACKOFF;
-                if let (Some(term), Some(n)) = (&mut self.term, n)
+                if let (Some(term), Some(n)) = (&mut self.term, written.n)
                     && batch.term == Some(term.id)
                 {
                     term.n = n;
@@ -162,6 +166,7 @@ impl Engine {
                         term.written = cursor.position;
                     }
                 }
+                self.locked.keep(batch.judged, &written.locked, now);
                 if batch.makes_due {
                     self.claims.soon(now);
                 }

@@ -9,9 +9,9 @@ use super::Engine;
 use super::crew::Landed;
 use super::term::Orphan;
 use crate::delivery::{Claim, Delivery};
-use crate::errand::Notice;
 use crate::lane::Change;
 use crate::matching::Hook;
+use crate::notice::{DELIVERY_FAILED, Notice};
 use crate::outcome::{Answer, Exchange, Failure, Verdict, error_text};
 use crate::post::Landing;
 use crate::record::{Attempt, Judged, Word};
@@ -180,7 +180,7 @@ impl Engine {
             "delivery_id": delivery.id, "event_id": facts.id, "event_type": facts.kind,
             "webhook_id": delivery.hook.id(), "attempts": delivery.number, "response_code": code, "error": error,
         });
-        self.notice(Notice::Signal { webhook: delivery.hook.id().to_owned(), kind: "delivery.failed", data });
+        self.notice(Notice::Signal { webhook: delivery.hook.id().to_owned(), kind: DELIVERY_FAILED, data });
     }
 }
 

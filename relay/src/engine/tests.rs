@@ -15,7 +15,7 @@ use super::*;
 use crate::client::{Client, Tls};
 use crate::config::{Cli, Command};
 use crate::record::{Judged, Word};
-use crate::store::{Claimed, ClaimedRow, Lead, StoreError};
+use crate::store::{Claimed, ClaimedRow, Lead, StoreError, Written};
 use crate::testing::{self, event, hooks, plain};
 
 /// A request that waits for its answer.
@@ -149,10 +149,11 @@ impl Stage {
     async fn record(&mut self) -> Batch {
         let mut batch = self.batches.recv().await.unwrap();
         let copy = Batch { term: batch.term, cursor: batch.cursor.clone(), ..Batch::default() };
-        let result = Ok(batch.cursor.as_ref().map(|_| {
+        let n = batch.cursor.as_ref().map(|_| {
             self.n += 1;
             self.n
-        }));
+        });
+        let result = Ok(Written { n, locked: Vec::new() });
         let judged = std::mem::take(&mut batch.judged);
         batch = Batch { judged, ..copy };
         let done = Batch { term: batch.term, cursor: batch.cursor.clone(), ..Batch::default() };
@@ -294,6 +295,62 @@ async fn outcomes_of_leased_deliveries_survive_a_lost_database() {
 }
 
 #[tokio::test]
+async fn what_is_locked_is_recorded_later_and_nothing_waits_for_it() {
+    let mut stage = Stage::new(&[plain()]).await;
+    let rows = vec![stage.pending(1), stage.pending(2)];
+    let lease = stage.claim(rows).await;
+    for _ in 0..2 {
+        stage.arrival().await.answer.send(200).unwrap();
+    }
+    stage.delivered(2).await;
+    let batch = stage.batches.recv().await.unwrap();
+    let locked = batch.judged[1].delivery.id.clone();
+    let result = Ok(Written { n: None, locked: vec![1] });
+    stage.recorded.send(Recorded { batch, result }).unwrap();
+    stage.lead(1);
+    stage.read(1, 3..=3).await;
+    stage.arrival().await.answer.send(200).unwrap();
+    let judged = stage.outcomes(2).await;
+    let again: Vec<_> = judged.iter().filter(|one| one.ticket.is_none()).collect();
+    assert_eq!((again.len(), &again[0].delivery.id, again[0].lease), (1, &locked, lease));
+}
+
+#[tokio::test]
+async fn what_is_locked_is_not_sent_again_when_its_lease_has_run_out() {
+    let mut stage = Stage::new(&[plain()]).await;
+    let rows = vec![stage.pending(1)];
+    stage.claim(rows).await;
+    stage.arrival().await.answer.send(200).unwrap();
+    let locked = |batch| Recorded { batch, result: Ok(Written { n: None, locked: vec![0] }) };
+    let batch = stage.batches.recv().await.unwrap();
+    stage.recorded.send(locked(batch)).unwrap();
+    let rows = vec![stage.pending(1)];
+    let lease = stage.claim(rows).await;
+    loop {
+        let batch = stage.batches.recv().await.unwrap();
+        if batch.judged[0].lease == lease {
+            break;
+        }
+        stage.recorded.send(locked(batch)).unwrap();
+    }
+    assert!(stage.arrived.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn stopping_waits_for_what_is_locked() {
+    let mut stage = Stage::new(&[plain()]).await;
+    let rows = vec![stage.pending(1)];
+    stage.claim(rows).await;
+    stage.arrival().await.answer.send(200).unwrap();
+    let batch = stage.batches.recv().await.unwrap();
+    stage.stop.send(true).unwrap();
+    stage.orders.wait_for(|orders| orders.stop).await.unwrap();
+    stage.recorded.send(Recorded { batch, result: Ok(Written { n: None, locked: vec![0] }) }).unwrap();
+    assert_eq!(words(&stage.outcomes(1).await), [Word::Delivered]);
+    stage.engine.await.unwrap();
+}
+
+#[tokio::test]
 async fn nothing_is_sent_while_outcomes_cannot_be_recorded() {
     let mut stage = Stage::new(&[json!({"max_in_flight": 1})]).await;
     let rows = vec![stage.pending(1), stage.pending(2), stage.pending(3)];
@@ -306,7 +363,7 @@ async fn nothing_is_sent_while_outcomes_cannot_be_recorded() {
     stage.delivered(2).await;
     assert!(stage.arrived.try_recv().is_err(), "the third was sent");
     assert_eq!(words(&again.judged), [Word::Delivered]);
-    stage.recorded.send(Recorded { batch: Batch::default(), result: Ok(None) }).unwrap();
+    stage.recorded.send(Recorded { batch: Batch::default(), result: Ok(Written::default()) }).unwrap();
     stage.arrival().await;
 }
 
@@ -349,7 +406,10 @@ async fn an_answer_that_comes_before_its_hold_has_left_is_recorded_alone() {
     let delivery = two.delivery.clone();
     two.answer.send(200).unwrap();
     stage.delivered(2).await;
-    stage.recorded.send(Recorded { batch: first, result: Ok(Some(2)) }).unwrap();
+    stage
+        .recorded
+        .send(Recorded { batch: first, result: Ok(Written { n: Some(2), locked: Vec::new() }) })
+        .unwrap();
     let batch = stage.record().await;
     assert_eq!(words(&batch.judged), [Word::Delivered]);
     assert_eq!((&*batch.judged[0].delivery.id, batch.judged[0].lease), (&*delivery, 0));

@@ -1,5 +1,7 @@
 //! Writing outcomes, pending rows and the cursor in one transaction.
 
+use serde_json::Value;
+
 use super::{LONG, Session, StoreError};
 use crate::ledger::Position;
 
@@ -35,19 +37,34 @@ pub struct Columns<'a> {
     pub delays_ms: Vec<i64>,
 }
 
+/// What came of recording.
+#[derive(Debug, Default)]
+pub struct Written {
+    /// The cursor's new number, if it was moved.
+    pub n: Option<i64>,
+    /// Places in the columns of what is not recorded, as somebody has locked the rows that it would change.
+    pub locked: Vec<usize>,
+}
+
 impl Session {
-    /// Records; with a cursor also moves it and returns its new number.
+    /// Records, and with a cursor also moves it.
     pub async fn record(
         &self,
         instance: &str,
         cursor: Option<&Cursor>,
         what: &Columns<'_>,
-    ) -> Result<Option<i64>, StoreError> {
+    ) -> Result<Written, StoreError> {
         let n = cursor.map(|cursor| cursor.n);
         let window = cursor.map(|cursor| &*cursor.position.window);
         let (seq, xid) = (cursor.map(|cursor| cursor.position.seq), cursor.map(|cursor| cursor.position.xid));
         let ahead = cursor.map(|cursor| cursor.ahead);
-        let row = self.row(LONG, "SELECT webhook._relay_record($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)", &[&instance, &n, &window, &seq, &xid, &ahead, &what.delivery_ids, &what.event_ids, &what.webhook_ids, &what.keys, &what.outcomes, &what.numbers, &what.tries, &what.leases, &what.ages_ms, &what.codes, &what.times_ms, &what.errors, &what.response_headers, &what.response_bodies, &what.delays_ms]).await?;
-        Ok(row.try_get(0)?)
+        // The extension of the version before returns a number alone.
+        let row = self.row(LONG, "SELECT to_jsonb(r) FROM webhook._relay_record($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21) r", &[&instance, &n, &window, &seq, &xid, &ahead, &what.delivery_ids, &what.event_ids, &what.webhook_ids, &what.keys, &what.outcomes, &what.numbers, &what.tries, &what.leases, &what.ages_ms, &what.codes, &what.times_ms, &what.errors, &what.response_headers, &what.response_bodies, &what.delays_ms]).await?;
+        let said: Value = row.try_get::<_, Option<Value>>(0)?.unwrap_or_default();
+        let places = said["locked"].as_array().into_iter().flatten().filter_map(Value::as_u64);
+        Ok(Written {
+            n: said.as_i64().or_else(|| said["n"].as_i64()),
+            locked: places.map(|place| place as usize - 1).collect(),
+        })
     }
 }

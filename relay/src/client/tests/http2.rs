@@ -373,3 +373,41 @@ async fn who_waited_for_a_connection_that_failed_fails_with_it() {
 async fn poll_once<T>(mut future: std::pin::Pin<&mut impl Future<Output = T>>) -> std::task::Poll<T> {
     std::future::poll_fn(|cx| std::task::Poll::Ready(future.as_mut().poll(cx))).await
 }
+
+#[tokio::test]
+async fn headers_without_end_are_a_bad_response() {
+    const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
+    // The status 200, and the end of the headers does not come.
+    const HEADERS: &[u8] = &[0, 0, 1, 1, 0, 0, 0, 0, 1, 0x88];
+    // Nothing, and a header.
+    const CONTINUATIONS: [&[u8]; 2] =
+        [&[0, 0, 0, 9, 0, 0, 0, 0, 1], &[0, 0, 5, 9, 0, 0, 0, 0, 1, 0, 1, b'a', 1, b'b']];
+    for continuation in CONTINUATIONS {
+        let (tell, mut told) = mpsc::unbounded_channel();
+        let host = secure(&["h2"], move |_, stream| {
+            let tell = tell.clone();
+            async move {
+                let (mut from, mut to) = tokio::io::split(stream);
+                let mut read = Vec::new();
+                while !read.ends_with(b"{}") {
+                    // It waits for our settings before it asks anything.
+                    if read.is_empty() {
+                        to.write_all(SETTINGS).await.unwrap();
+                    }
+                    from.read_buf(&mut read).await.unwrap();
+                }
+                to.write_all(HEADERS).await.unwrap();
+                let many = continuation.repeat(100);
+                let mut count = 0;
+                while to.write_all(&many).await.is_ok() && to.flush().await.is_ok() {
+                    count += 100;
+                }
+                tell.send(count).unwrap();
+            }
+        })
+        .await;
+        let failure = host.exchange().await.unwrap_err();
+        assert_eq!(failure.word(), "bad_response", "{failure:?}");
+        assert!(told.recv().await.unwrap() > 0);
+    }
+}
