@@ -18,6 +18,7 @@ DROP FUNCTION webhook._endpoint(text, text);
 DROP FUNCTION webhook._relay_webhooks(text);
 DROP FUNCTION webhook._check_signing(jsonb, text);
 DROP FUNCTION webhook._masked(text);
+DROP FUNCTION webhook._seconds(jsonb);
 DROP FUNCTION webhook._headers(text, text, jsonb, text[], text, text, timestamptz, json, json, text, text, text, timestamptz);
 
 \replace pg_webhook.sql

@@ -280,6 +280,7 @@ async fn unusual_and_right_is_accepted() {
         "webhook_create('http://127.0.0.1:3000/')",
         "webhook_create('https://example.com', events => '{}')",
         "webhook_create('https://example.com', options => NULL)",
+        "webhook_update((webhook_create('https://example.com', options => 'null')).id, '{\"timeout_ms\": 500}')",
         "webhook_create('https://example.com', options => '{\"timeout_ms\": null, \"retry_schedule\": []}')",
         "webhook_create('https://example.com', filter_config => '{}')",
         "webhook_create('https://example.com', account => '*')",
