@@ -4,6 +4,9 @@ PG_CONFIG ?= pg_config
 PREFIX    ?= /usr/local
 PG_MAJORS ?= 15
 PROFILE   ?= release
+# Tests wait more than they work: four at a time keep two cores busy.
+RUST_TEST_THREADS ?= 4
+export RUST_TEST_THREADS
 CARGO     ?= cargo
 FUZZ_SECONDS ?= 60
 FUZZ_TARGETS ?= $(basename $(notdir $(wildcard extension/wire/fuzz/fuzz_targets/*.rs)))

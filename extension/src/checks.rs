@@ -55,9 +55,11 @@ fn _check_filter(filter_config: Option<JsonB>) -> Option<JsonB> {
 
 #[pg_extern(sql = false)]
 fn _check_options(options: Option<JsonB>) -> JsonB {
-    let options = options.unwrap_or(JsonB(Value::Object(serde_json::Map::new())));
-    Options::parse(&options.0).or_raise();
-    options
+    let options = options.map_or(Value::Null, |options| options.0);
+    Options::parse(&options).or_raise();
+    let mut set = if let Value::Object(options) = options { options } else { serde_json::Map::new() };
+    set.retain(|_, value| !value.is_null());
+    JsonB(Value::Object(set))
 }
 
 #[pg_extern(sql = false)]

@@ -84,7 +84,7 @@ COMMENT ON FUNCTION webhook_explain(text) IS
 -- Where a delivery goes and how: the webhook's endpoint, or that of a one-off request.
 CREATE FUNCTION webhook._endpoint(p_webhook_id text, p_delivery_id text, OUT url text, OUT options jsonb, OUT secrets text[], OUT kinds text[])
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
-    SELECT coalesce(r.url, w.url), webhook._seconds(coalesce(r.options, w.options)), valid.secrets, valid.kinds
+    SELECT coalesce(r.url, w.url), coalesce(r.options, w.options), valid.secrets, valid.kinds
     FROM webhook.webhooks w LEFT JOIN webhook.requests r ON r.delivery_id = p_delivery_id
     CROSS JOIN LATERAL (
         SELECT coalesce(array_agg(s.secret ORDER BY s.created_at DESC), '{}'), coalesce(array_agg(s.kind ORDER BY s.created_at DESC), '{}')

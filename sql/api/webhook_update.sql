@@ -3,6 +3,7 @@ CREATE FUNCTION webhook._updated(w webhook.webhooks, field text, value jsonb) RE
     LANGUAGE plpgsql SET search_path = pg_catalog, webhook, pg_temp AS $$
 DECLARE
     word text := value #>> '{}';
+    hint text;
 BEGIN
     IF field IN ('url', 'name', 'description', 'status', 'account') AND jsonb_typeof(value) NOT IN ('string', 'null') THEN
         RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = format('%s %s is not a text', field, value),
@@ -51,7 +52,13 @@ BEGIN
                 HINT = format('SELECT secret FROM webhook_rotate_secret(%L), or webhook_rotate_secret(%L, ''a secret of your own'').', w.id, w.id);
         ELSE
             -- Not a field: an option by its own name; an unknown one is refused with the names there are.
-            IF value = 'null' THEN PERFORM webhook._check_options(jsonb_build_object(field, value)); END IF;
+            BEGIN
+                PERFORM webhook._check_options(jsonb_build_object(field, NULL));
+            EXCEPTION WHEN invalid_parameter_value THEN
+                GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;
+                RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = SQLERRM,
+                    HINT = 'Fields: url, name, description, events, status, filter_config, account, options. ' || hint;
+            END;
             w.options := webhook._check_options(CASE WHEN value = 'null' THEN w.options - field
                                                 ELSE w.options || jsonb_build_object(field, value) END);
     END CASE;

@@ -36,7 +36,7 @@ BEGIN
         RETURNING p.*, due.due_at AS was_due
     )
     SELECT c.delivery_id, c.webhook_id, c.attempts + 1, c.tries, c.reason, c.event_id, e.type, e.created_at,
-           webhook._bytes(e.data), webhook._bytes(e.previous), c.key, e.source, r.url, webhook._seconds(r.options),
+           webhook._bytes(e.data), webhook._bytes(e.previous), c.key, e.source, r.url, r.options,
            NULL::bigint
     FROM claimed c LEFT JOIN webhook.events e ON e.id = c.event_id
     LEFT JOIN webhook.requests r ON r.delivery_id = c.delivery_id

@@ -1,15 +1,5 @@
 -- What the relay caches of webhooks: all, or those changed since a token it got before.
 
--- options with retry_schedule in seconds, as the relay reads it.
-CREATE FUNCTION webhook._seconds(options jsonb) RETURNS jsonb
-    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, webhook, pg_temp AS $$
-    SELECT CASE WHEN options ? 'retry_schedule' THEN options || jsonb_build_object('retry_schedule',
-        (SELECT coalesce(jsonb_agg(CASE WHEN jsonb_typeof(e) = 'number' THEN e
-                                   ELSE to_jsonb(extract(epoch FROM (e #>> '{}')::interval)) END ORDER BY n), '[]')
-         FROM jsonb_array_elements(options->'retry_schedule') WITH ORDINALITY x(e, n)))
-    ELSE options END
-$$;
-
 CREATE FUNCTION webhook._relay_webhooks(p_since text)
     RETURNS TABLE (config text, id text, url text, events text[], status text, filter_config jsonb, account text,
                    options jsonb, active_since timestamptz, secrets text[], secrets_at bigint[], secrets_ms bigint,
@@ -18,7 +8,7 @@ CREATE FUNCTION webhook._relay_webhooks(p_since text)
     -- On disk before it is used: a crash could undo a new secret that requests are signed with already.
     SELECT pg_current_snapshot()::text, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM webhook._flush_wal()
     UNION ALL
-    SELECT NULL, c.id, w.url, w.events, w.status, w.filter_config, w.account, webhook._seconds(w.options),
+    SELECT NULL, c.id, w.url, w.events, w.status, w.filter_config, w.account, w.options,
            w.active_since,
            valid.secrets, valid.secrets_at, valid.ms,
            (SELECT jsonb_agg(jsonb_build_object('emitter', u.emitter_id, 'event', u.event_name))

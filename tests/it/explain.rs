@@ -159,4 +159,6 @@ async fn rendering_needs_manage_and_explaining_only_read() {
     assert_eq!(db.value(&format!("SELECT result FROM webhook_explain('{event}')")).await, "unread");
     db.run(&format!("RESET ROLE; SELECT webhook_grant('{role}', 'manage'); SET ROLE {role}")).await;
     db.value(&render).await;
+    let nobody = db.refusal(&format!("SELECT webhook_render('{event}', 'wh_nope')")).await;
+    assert_eq!((&*nobody.code, &*nobody.message), ("42704", "webhook \"wh_nope\" does not exist"));
 }

@@ -107,3 +107,32 @@ async fn pending_retries_survive_the_relay() {
     receiver.wait_for(2).await;
     db.until(&format!("SELECT status FROM webhook_deliveries('{webhook}')"), "delivered").await;
 }
+
+#[tokio::test]
+async fn a_schedule_that_postgres_would_spell_otherwise_stops_nobody() {
+    let (db, receiver) = (Database::new().await, Receiver::start());
+    receiver.answer("/odd", [Reply::status(500)]);
+    receiver.answer("/sent", [Reply::status(500), Reply::status(200)]);
+    let mut odd = Vec::new();
+    for schedule in [r#"["pt1h"]"#, r#"["59min60s"]"#, "[\"60\u{a0}min\"]", "null"] {
+        let rest = format!(r#"events => '{{user.*}}', options => '{{"retry_schedule": {schedule}}}'"#);
+        odd.push((schedule, db.webhook(&receiver.url("/odd"), &rest).await.0));
+    }
+    db.webhook(&receiver.url("/hook"), "").await;
+    let _relay = Relay::start(&db.url()).await;
+    db.emit("user.created", "{}").await;
+    receiver.wait_for_path("/hook", 1).await;
+    let url = receiver.url("/sent");
+    db.run(&format!(
+        r#"SELECT webhook_send('POST', '{url}', options => '{{"retry_schedule": ["pt0.1s"]}}')"#
+    ))
+    .await;
+    receiver.wait_for_path("/sent", 2).await;
+    for (schedule, webhook) in odd {
+        let hour = if schedule == "null" { "1 minute" } else { "1 hour" };
+        let next = format!(
+            "abs(extract(epoch FROM next_attempt_at - updated_at) / extract(epoch FROM interval '{hour}') - 1) < 0.15"
+        );
+        db.until(&format!("SELECT {next} FROM webhook_deliveries('{webhook}')"), "t").await;
+    }
+}

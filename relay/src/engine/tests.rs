@@ -18,6 +18,8 @@ use crate::record::{Judged, Word};
 use crate::store::{Claimed, ClaimedRow, Lead, StoreError, Written};
 use crate::testing::{self, event, hooks, plain};
 
+mod locked;
+
 /// A request that waits for its answer.
 struct Arrived {
     delivery: String,
@@ -295,62 +297,6 @@ async fn outcomes_of_leased_deliveries_survive_a_lost_database() {
 }
 
 #[tokio::test]
-async fn what_is_locked_is_recorded_later_and_nothing_waits_for_it() {
-    let mut stage = Stage::new(&[plain()]).await;
-    let rows = vec![stage.pending(1), stage.pending(2)];
-    let lease = stage.claim(rows).await;
-    for _ in 0..2 {
-        stage.arrival().await.answer.send(200).unwrap();
-    }
-    stage.delivered(2).await;
-    let batch = stage.batches.recv().await.unwrap();
-    let locked = batch.judged[1].delivery.id.clone();
-    let result = Ok(Written { n: None, locked: vec![1] });
-    stage.recorded.send(Recorded { batch, result }).unwrap();
-    stage.lead(1);
-    stage.read(1, 3..=3).await;
-    stage.arrival().await.answer.send(200).unwrap();
-    let judged = stage.outcomes(2).await;
-    let again: Vec<_> = judged.iter().filter(|one| one.ticket.is_none()).collect();
-    assert_eq!((again.len(), &again[0].delivery.id, again[0].lease), (1, &locked, lease));
-}
-
-#[tokio::test]
-async fn what_is_locked_is_not_sent_again_when_its_lease_has_run_out() {
-    let mut stage = Stage::new(&[plain()]).await;
-    let rows = vec![stage.pending(1)];
-    stage.claim(rows).await;
-    stage.arrival().await.answer.send(200).unwrap();
-    let locked = |batch| Recorded { batch, result: Ok(Written { n: None, locked: vec![0] }) };
-    let batch = stage.batches.recv().await.unwrap();
-    stage.recorded.send(locked(batch)).unwrap();
-    let rows = vec![stage.pending(1)];
-    let lease = stage.claim(rows).await;
-    loop {
-        let batch = stage.batches.recv().await.unwrap();
-        if batch.judged[0].lease == lease {
-            break;
-        }
-        stage.recorded.send(locked(batch)).unwrap();
-    }
-    assert!(stage.arrived.try_recv().is_err());
-}
-
-#[tokio::test]
-async fn stopping_waits_for_what_is_locked() {
-    let mut stage = Stage::new(&[plain()]).await;
-    let rows = vec![stage.pending(1)];
-    stage.claim(rows).await;
-    stage.arrival().await.answer.send(200).unwrap();
-    let batch = stage.batches.recv().await.unwrap();
-    stage.stop.send(true).unwrap();
-    stage.orders.wait_for(|orders| orders.stop).await.unwrap();
-    stage.recorded.send(Recorded { batch, result: Ok(Written { n: None, locked: vec![0] }) }).unwrap();
-    assert_eq!(words(&stage.outcomes(1).await), [Word::Delivered]);
-    stage.engine.await.unwrap();
-}
-
-#[tokio::test]
 async fn nothing_is_sent_while_outcomes_cannot_be_recorded() {
     let mut stage = Stage::new(&[json!({"max_in_flight": 1})]).await;
     let rows = vec![stage.pending(1), stage.pending(2), stage.pending(3)];
@@ -465,7 +411,11 @@ async fn a_webhook_that_was_deleted_since_a_page_was_matched_gets_nothing_of_it(
     stage.news.send(News::Registry(Arc::new(newer))).unwrap();
     stage.read(1, 1..=1).await;
     stage.arrival().await.answer.send(200).unwrap();
-    let batch = stage.record().await;
+    let mut batch = stage.record().await;
+    if batch.judged.is_empty() {
+        // What is forgotten did not wait for the answer.
+        batch = stage.record().await;
+    }
     assert_eq!((batch.judged.len(), batch.cursor.unwrap().position), (1, position(1)));
     assert!(stage.arrived.try_recv().is_err());
 }

@@ -174,7 +174,6 @@ pub const FUNCTIONS: &[(&str, &[&str])] = &[
             "webhook._renamed(text[],jsonb)",
             "webhook._render(text,text,jsonb,text[],text,text,timestamp with time zone,json,json,text,text,text,timestamp with time zone)",
             "webhook._retention()",
-            "webhook._seconds(jsonb)",
             "webhook._send_lane(text)",
             "webhook._send_options(text,jsonb,jsonb,jsonb,jsonb,jsonb)",
             "webhook._show(webhook.webhooks,text)",

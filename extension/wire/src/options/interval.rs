@@ -41,13 +41,14 @@ fn words(text: &str) -> Option<f64> {
     Some(total)
 }
 
-/// `hh:mm` or `hh:mm:ss`, with a fraction.
+/// `hh:mm` or `hh:mm:ss`, with a fraction of a second.
 fn clock(text: &str) -> Option<f64> {
     let mut parts = text.split(':');
     let hours = number(parts.next()?)?;
     let minutes = number(parts.next()?)?;
     let seconds = parts.next().map_or(Some(0.0), number)?;
-    let valid = parts.next().is_none() && minutes < 60.0 && seconds < 60.0;
+    let whole = [hours, minutes].iter().all(|part| part.fract() == 0.0);
+    let valid = whole && parts.next().is_none() && minutes < 60.0 && seconds < 60.0;
     valid.then_some(hours * HOUR + minutes * MINUTE + seconds)
 }
 
