@@ -30,11 +30,15 @@ COMMENT ON FUNCTION webhook._micros(timestamptz) IS 'Microseconds since 1970.';
 CREATE FUNCTION webhook._relay_reseal(p_webhook_ids text[], p_at bigint[], p_former text[], p_sealed text[]) RETURNS bigint
     LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
     WITH changed AS (
-        UPDATE webhook.secrets s SET secret = n.sealed
-        FROM unnest(p_webhook_ids, p_at, p_former, p_sealed) n(webhook_id, at, former, sealed)
-        WHERE s.webhook_id = n.webhook_id AND webhook._micros(s.created_at) = n.at
-          AND webhook._key_of(s.secret) IS NOT DISTINCT FROM n.former
-          AND webhook._key_of(n.sealed) = (SELECT k.id FROM webhook.secret_key k) RETURNING s.webhook_id
+        UPDATE webhook.secrets s SET secret = f.sealed
+        -- What somebody is rotating is sealed later: the relay asks again.
+        FROM (SELECT s.webhook_id, s.created_at, n.sealed
+              FROM unnest(p_webhook_ids, p_at, p_former, p_sealed) n(webhook_id, at, former, sealed)
+              JOIN webhook.secrets s ON s.webhook_id = n.webhook_id AND webhook._micros(s.created_at) = n.at
+              WHERE webhook._key_of(s.secret) IS NOT DISTINCT FROM n.former
+                AND webhook._key_of(n.sealed) = (SELECT k.id FROM webhook.secret_key k)
+              FOR NO KEY UPDATE OF s SKIP LOCKED) f
+        WHERE s.webhook_id = f.webhook_id AND s.created_at = f.created_at RETURNING s.webhook_id
     )
     SELECT count(*) FROM changed
 $$;

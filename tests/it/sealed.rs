@@ -59,6 +59,26 @@ fn files_with(folder: &Path, texts: &[&[u8]]) -> Vec<String> {
 }
 
 #[tokio::test]
+async fn a_rotation_that_is_not_committed_holds_up_its_own_secrets_alone() {
+    let (db, receiver, keys) = (Database::new().await, Receiver::start(), KeyFile::new().await);
+    let (rotated, _) = db.webhook("https://example.com/", "events => '{}'").await;
+    db.webhook(&receiver.url("/hook"), "").await;
+    let user = db.connect().await;
+    user.run(&format!("BEGIN; SELECT webhook_rotate_secret('{rotated}')")).await;
+    let relay = Relay::start_with(&db.url(), &keys.arguments()).await;
+    db.emit("user.created", "{}").await;
+    receiver.wait_for(1).await;
+    let sealed = format!(
+        "SELECT string_agg(s::text, ' ' ORDER BY s) FROM (SELECT webhook_id = '{rotated}', count(*) FROM webhook.secrets
+         WHERE secret LIKE 'whsealed%' GROUP BY 1) s"
+    );
+    db.until(&sealed, "(f,1)").await;
+    user.run("COMMIT").await;
+    db.until(&sealed, "(f,1) (t,2)").await;
+    assert!(relay.terminate().await.success());
+}
+
+#[tokio::test]
 async fn what_signs_is_nowhere_in_the_database() {
     let cluster = Cluster::start(&["fsync=off", "max_wal_size=64MB"]).await;
     let (db, receiver, keys_) = (Database::on(&cluster).await, Receiver::start(), KeyFile::new().await);
