@@ -7,6 +7,11 @@ pub fn to_utf8(bytes: &[u8]) -> Vec<u8> {
     convert(bytes, database_encoding(), UTF8).unwrap_or_else(|| bytes.to_vec())
 }
 
+/// A text of this database, as the relay reads it.
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(&to_utf8(bytes)).into_owned()
+}
+
 /// UTF-8 as this database's encoding; NUL and what the encoding cannot hold become `?`.
 pub fn from_utf8_lossy(bytes: &[u8]) -> Vec<u8> {
     let clean = String::from_utf8_lossy(bytes).replace('\0', "?");
