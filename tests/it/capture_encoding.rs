@@ -151,6 +151,25 @@ async fn in_sql_ascii_a_key_that_is_not_utf8_stops_nobody() {
 }
 
 #[tokio::test]
+async fn in_sql_ascii_a_webhook_that_no_relay_could_read_is_refused() {
+    let db = database("encoding_ascii_webhooks", "SQL_ASCII").await;
+    for call in [
+        r"webhook_create(E'https://example.com/\xff')",
+        r"webhook_create('https://example.com', secret => E'a secret \xff')",
+        r"webhook_create('https://example.com', account => E'acme\xff')",
+        r#"webhook_create('https://example.com', options => E'{"params": {"q": "\xff"}}')"#,
+        r#"webhook_create('https://example.com', filter_config => E'{"a": "\xff"}')"#,
+        r"webhook_send('POST', E'https://example.com/\xff')",
+        r#"webhook_update((webhook_create('https://example.com')).id, E'{"account": "\xff"}')"#,
+    ] {
+        assert_eq!(db.refusal(&format!("SELECT {call}")).await.code, "22023", "{call}");
+    }
+    db.run("SELECT webhook_create('https://example.com/ü', secret => 'größer als acht', account => 'Gänse')")
+        .await;
+    assert_eq!(db.rows("SELECT * FROM webhook._relay_webhooks(NULL)").await.len(), 2);
+}
+
+#[tokio::test]
 async fn in_an_east_asian_encoding_text_becomes_utf8() {
     let db = database("encoding_eucjp", "EUC_JP").await;
     db.run("CREATE TABLE t (id int PRIMARY KEY, \"名前\" text); SELECT webhook_watch('t', 'thing', \"when\" => 'NEW.\"名前\" <> ''無''')")
