@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use pgrx::{JsonB, pg_extern};
+use pgrx::pg_extern;
 use serde_json::Value;
 use webhook_wire::{
     event_type::{self, Pattern},
@@ -15,13 +15,14 @@ use webhook_wire::{
 
 use crate::{
     error::{Error, OrRaise},
-    network_text::to_utf8,
+    jsonb::Jsonb,
+    network_text::{text, to_utf8},
 };
 
 #[pg_extern(sql = false)]
-fn _check_url(url: Option<&str>) -> &str {
+fn _check_url(url: Option<&[u8]>) -> &[u8] {
     let Some(url) = url else { Error::Missing { argument: "url" }.raise() };
-    CheckedUrl::parse(url).or_raise();
+    CheckedUrl::parse(&text(url)).or_raise();
     url
 }
 
@@ -40,45 +41,45 @@ fn _check_patterns(events: Option<Vec<Option<String>>>) -> Vec<String> {
 }
 
 #[pg_extern(sql = false)]
-fn _check_event_type(kind: Option<&str>) -> &str {
+fn _check_event_type(kind: Option<&[u8]>) -> &[u8] {
     let Some(kind) = kind else { Error::Missing { argument: "event type" }.raise() };
-    event_type::check(kind).or_raise();
+    event_type::check(&text(kind)).or_raise();
     kind
 }
 
 #[pg_extern(sql = false)]
-fn _check_filter(filter_config: Option<JsonB>) -> Option<JsonB> {
+fn _check_filter(filter_config: Option<Jsonb>) -> Option<Jsonb> {
     let filter_config = filter_config?;
     Filter::parse(&filter_config.0).or_raise();
     Some(filter_config)
 }
 
 #[pg_extern(sql = false)]
-fn _check_options(options: Option<JsonB>) -> JsonB {
+fn _check_options(options: Option<Jsonb>) -> Jsonb {
     let options = options.map_or(Value::Null, |options| options.0);
     Options::parse(&options).or_raise();
     let mut set = if let Value::Object(options) = options { options } else { serde_json::Map::new() };
     set.retain(|_, value| !value.is_null());
-    JsonB(Value::Object(set))
+    Jsonb(Value::Object(set))
 }
 
 #[pg_extern(sql = false)]
-fn _check_secret(secret: Option<&str>) -> &str {
+fn _check_secret(secret: Option<&[u8]>) -> &[u8] {
     let Some(secret) = secret else { Error::Missing { argument: "secret" }.raise() };
-    Secret::new(secret).or_raise();
+    Secret::new(text(secret)).or_raise();
     secret
 }
 
 /// The signature option and the newest secret fit each other.
 #[pg_extern(sql = false)]
-fn _check_signing(options: Option<JsonB>, kind: Option<&str>) {
+fn _check_signing(options: Option<Jsonb>, kind: Option<&str>) {
     let (Some(options), Some(kind)) = (options, kind) else { return };
     Options::parse(&options.0).or_raise().signature.check_kind(&secret::kind_of(kind)).or_raise();
 }
 
 #[pg_extern(sql = false)]
-fn _origin(url: &str) -> String {
-    let url = CheckedUrl::parse(url).or_raise();
+fn _origin(url: &[u8]) -> String {
+    let url = CheckedUrl::parse(&text(url)).or_raise();
     format!("{}://{}:{}", url.scheme(), url.host(), url.port())
 }
 
@@ -94,7 +95,7 @@ fn _nearest(word: &str, known: Vec<Option<String>>) -> Vec<String> {
 }
 
 #[pg_extern(sql = false)]
-fn webhook_filter_test(filter_config: JsonB, payload: JsonB) -> bool {
+fn webhook_filter_test(filter_config: Jsonb, payload: Jsonb) -> bool {
     Filter::parse(&filter_config.0).or_raise().matches(&payload.0)
 }
 
@@ -106,12 +107,12 @@ thread_local! {
 // A json is the same bytes as a text behind the same kind of length.
 #[pg_extern(sql = false)]
 fn _filter_miss(filter_config: Option<&[u8]>, data: Option<&[u8]>) -> Option<String> {
-    let text = filter_config?;
+    let wanted = filter_config?;
     pgrx::check_for_interrupts!();
-    let known = LAST_FILTER.with_borrow(|last| last.as_ref().is_some_and(|(known, _)| known == text));
+    let known = LAST_FILTER.with_borrow(|last| last.as_ref().is_some_and(|(known, _)| known == wanted));
     if !known {
-        let filter = Filter::parse(&json::value(&to_utf8(text)).or_raise()).or_raise();
-        LAST_FILTER.set(Some((text.to_vec(), filter)));
+        let filter = Filter::parse(&json::value(&to_utf8(wanted)).or_raise()).or_raise();
+        LAST_FILTER.set(Some((wanted.to_vec(), filter)));
     }
     let Ok(data) = json::value(&to_utf8(data.unwrap_or_default())) else {
         return Some("the data is not JSON in UTF-8".to_owned());

@@ -1,6 +1,6 @@
 //! Signatures and secrets in SQL.
 
-use pgrx::{JsonB, pg_extern};
+use pgrx::pg_extern;
 use serde_json::Value;
 use webhook_wire::{
     request::names_a_secret,
@@ -12,7 +12,8 @@ use webhook_wire::{
 use crate::{
     error::{Error, OrRaise},
     ids,
-    network_text::from_utf8_lossy,
+    jsonb::Jsonb,
+    network_text::{from_utf8_lossy, text, to_utf8},
 };
 
 /// In place of a secret among the options.
@@ -41,27 +42,29 @@ fn plain(secret: &str) -> &str {
 }
 
 #[pg_extern(sql = false)]
-fn webhook_sign(payload: Option<&str>, secret: Option<&str>, name: Option<&str>) -> Option<String> {
+fn webhook_sign(payload: Option<&[u8]>, secret: Option<&[u8]>, name: Option<&str>) -> Option<String> {
     let scheme = scheme(name);
-    signature::sign(payload?.as_bytes(), plain(secret?), scheme).or_raise()
+    signature::sign(&to_utf8(payload?), plain(&text(secret?)), scheme).or_raise()
 }
 
 #[pg_extern(sql = false)]
 fn webhook_verify(
-    payload: Option<&str>,
-    signature: Option<&str>,
-    secret: Option<&str>,
+    payload: Option<&[u8]>,
+    signature: Option<&[u8]>,
+    secret: Option<&[u8]>,
     name: Option<&str>,
     id: Option<&str>,
     timestamp: Option<i64>,
 ) -> Option<bool> {
     let scheme = scheme(name);
-    let (payload, given, secret) = (payload?, signature?, secret?);
+    let (payload, given, secret) = (to_utf8(payload?), text(signature?), text(secret?));
     let signed = match (scheme, id, timestamp) {
-        (Scheme::Standard, Some(id), Some(timestamp)) => format!("{id}.{timestamp}.{payload}"),
-        _ => payload.to_owned(),
+        (Scheme::Standard, Some(id), Some(timestamp)) => {
+            [format!("{id}.{timestamp}.").into_bytes(), payload].concat()
+        }
+        _ => payload,
     };
-    Some(signature::verify(signed.as_bytes(), given, plain(secret), scheme).or_raise())
+    Some(signature::verify(&signed, &given, plain(&secret), scheme).or_raise())
 }
 
 #[pg_extern(sql = false)]
@@ -72,15 +75,15 @@ fn _new_secret() -> String {
 }
 
 #[pg_extern(sql = false)]
-fn _kind(secret: Option<&str>) -> Option<String> {
-    Some(Secret::new(secret?).or_raise().kind())
+fn _kind(secret: Option<&[u8]>) -> Option<String> {
+    Some(Secret::new(text(secret?)).or_raise().kind())
 }
 
 #[pg_extern(sql = false)]
-fn _seal(public_key: &str, webhook_id: &str, secret: &str) -> String {
+fn _seal(public_key: &str, webhook_id: &str, secret: &[u8]) -> String {
     let mut random = [0_u8; 32];
     ids::fill_random(&mut random);
-    PublicKey::parse(public_key).or_raise().seal(&Secret::new(secret).or_raise(), webhook_id, random)
+    PublicKey::parse(public_key).or_raise().seal(&Secret::new(text(secret)).or_raise(), webhook_id, random)
 }
 
 // As bytes: a String would be taken for text of the database's encoding, which need not have the dots.
@@ -91,7 +94,7 @@ fn _masked(kind: Option<&str>) -> Option<Vec<u8>> {
 
 /// Options as anybody may see them: passwords, and headers and parameters with names of secrets, masked.
 #[pg_extern(sql = false)]
-fn _masked_options(options: Option<JsonB>) -> Option<JsonB> {
+fn _masked_options(options: Option<Jsonb>) -> Option<Jsonb> {
     let mut options = options?;
     let mask = |value: &mut Value| *value = Value::from(MASK);
     if let Some(password) = options.0.pointer_mut("/auth/password") {

@@ -1,11 +1,10 @@
 //! `webhook_emit`: an event from SQL.
 
-use std::{borrow::Cow, ffi::CStr};
+use std::borrow::Cow;
 
 use pgrx::{
     PgBuiltInOids,
     datum::{DatumWithOid, TimestampWithTimeZone},
-    direct_function_call,
     fcinfo::{pg_arg_is_null, pg_getarg, pg_getarg_datum_raw},
     pg_extern, pg_sys,
     spi::Spi,
@@ -14,7 +13,7 @@ use webhook_wire::{event_type, id::Prefix};
 
 use crate::{
     error::{Error, OrRaise},
-    ids,
+    ids, jsonb,
     network_text::is_readable,
     outbox::{self, Event},
     privilege::as_superuser,
@@ -49,7 +48,7 @@ fn webhook_emit(fcinfo: pg_sys::FunctionCallInfo) -> String {
     }
     let default_account = settings::account();
     let account = account.or(default_account.as_deref());
-    let data = jsonb_text(data);
+    let data = jsonb::text(data);
     schema::enforce(kind, &data);
     let deliver_at = deliver_at.map(pg_sys::TimestampTz::from);
     if deliver_at.is_some_and(|at| at == pg_sys::TimestampTz::MIN || at == pg_sys::TimestampTz::MAX) {
@@ -105,15 +104,6 @@ fn append_once(event: &Event<'_>, key: &[u8]) -> String {
         outbox::append_as(id, event);
     }
     first
-}
-
-/// The JSON text of a jsonb value.
-fn jsonb_text(value: pg_sys::Datum) -> Vec<u8> {
-    // SAFETY: jsonb_out takes a jsonb and returns a NUL-terminated text.
-    unsafe {
-        direct_function_call::<&CStr>(pg_sys::jsonb_out, &[Some(value)])
-            .map_or_else(Vec::new, |text| text.to_bytes().to_vec())
-    }
 }
 
 /// Raises 25006 in a read-only transaction and on a standby.

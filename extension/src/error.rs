@@ -41,6 +41,8 @@ pub enum Error {
     NotAnAfterRowTrigger,
     /// The trigger's first argument, the resource, is missing.
     NoResource,
+    /// Bytes that SQL_ASCII lets in and nobody can read.
+    NotUtf8,
     /// The caller lacks rights on a table.
     NotAllowed { table: String },
     /// The tables are not those of this library's version.
@@ -86,6 +88,7 @@ impl Error {
                     .to_owned()
             }
             Self::NoResource => "EXECUTE FUNCTION webhook_capture('user').".to_owned(),
+            Self::NotUtf8 => "This database takes any bytes (SQL_ASCII): give text in UTF-8.".to_owned(),
             Self::NotAllowed { .. } => {
                 "Who watches a table must be allowed to read it and to create triggers on it.".to_owned()
             }
@@ -128,6 +131,7 @@ impl fmt::Display for Error {
                 f.write_str("webhook_capture() must be an AFTER ... FOR EACH ROW trigger")
             }
             Self::NoResource => f.write_str("webhook_capture() needs the resource as its first argument"),
+            Self::NotUtf8 => f.write_str("the text is not UTF-8"),
             Self::NotAllowed { table } => write!(f, "permission denied for table {table}"),
             Self::SchemaMismatch { what } => f.write_str(what),
         }

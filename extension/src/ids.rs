@@ -92,7 +92,8 @@ fn _id_time(id: &str) -> TimestampWithTimeZone {
 #[pg_extern(sql = false)]
 fn _id_floor(kind: &str, at: TimestampWithTimeZone) -> String {
     let micros: i64 = at.into();
-    id::floor(prefix(kind), ((micros + POSTGRES_EPOCH_MICROS) / 1000).max(0) as u64)
+    // Either infinity is a time too.
+    id::floor(prefix(kind), (micros.saturating_add(POSTGRES_EPOCH_MICROS) / 1000).max(0) as u64)
 }
 
 /// The kind is all that is wrong with an id: one that nothing can have is not found where it is looked up.

@@ -13,6 +13,7 @@ mod crypto;
 mod emit;
 mod error;
 mod ids;
+mod jsonb;
 mod network_text;
 mod outbox;
 mod privilege;

@@ -2,9 +2,19 @@
 
 use pgrx::{pg_extern, pg_sys};
 
+use crate::error::Error;
+
 /// Bytes of this database's encoding as UTF-8. What cannot be converted stays as it is.
 pub fn to_utf8(bytes: &[u8]) -> Vec<u8> {
     convert(bytes, database_encoding(), UTF8).unwrap_or_else(|| bytes.to_vec())
+}
+
+/// A text of this database, as the relay reads it. One that it could not read at all would stop it for everybody: that is refused.
+pub fn text(bytes: &[u8]) -> String {
+    if !is_readable(bytes) {
+        Error::NotUtf8.raise();
+    }
+    String::from_utf8_lossy(&to_utf8(bytes)).into_owned()
 }
 
 /// UTF-8 as this database's encoding; NUL and what the encoding cannot hold become `?`.
@@ -76,4 +86,9 @@ fn _bytes(value: &[u8]) -> Vec<u8> {
 #[pg_extern(sql = false)]
 fn _readable(bytes: &[u8]) -> Vec<u8> {
     from_utf8_lossy(bytes)
+}
+
+#[pg_extern(sql = false)]
+fn _is_readable(value: &[u8]) -> bool {
+    is_readable(value)
 }

@@ -1,8 +1,7 @@
 //! Requests as the relay would send them, for `webhook_attempts` and `webhook_render`.
 
 use pgrx::{
-    Json, JsonB, datum::TimestampWithTimeZone, fcinfo::pg_getarg, iter::TableIterator, name, pg_extern,
-    pg_sys,
+    Json, datum::TimestampWithTimeZone, fcinfo::pg_getarg, iter::TableIterator, name, pg_extern, pg_sys,
 };
 use serde_json::{Map, Value};
 use webhook_wire::{
@@ -14,7 +13,7 @@ use webhook_wire::{
     target::CheckedUrl,
 };
 
-use crate::{error::OrRaise, ids::POSTGRES_EPOCH_MICROS, network_text::to_utf8};
+use crate::{error::OrRaise, ids::POSTGRES_EPOCH_MICROS, jsonb::Jsonb, network_text::to_utf8};
 
 /// Milliseconds since 1970.
 fn unix_millis(at: TimestampWithTimeZone) -> i64 {
@@ -40,7 +39,7 @@ unsafe fn rendered(
         let endpoint = Endpoint {
             id: text(0)?,
             url: CheckedUrl::parse(&text(1)?).or_raise(),
-            options: Options::parse(&pg_getarg::<JsonB>(fcinfo, 2)?.0).or_raise(),
+            options: Options::parse(&pg_getarg::<Jsonb>(fcinfo, 2)?.0).or_raise(),
             secrets: secrets.into_iter().flatten().map(secret).collect(),
         };
         let (event_id, kind) = (text(4)?, text(5)?);
@@ -70,10 +69,10 @@ fn object(headers: Vec<(String, String)>) -> Value {
 }
 
 #[pg_extern(sql = false)]
-fn _headers(fcinfo: pg_sys::FunctionCallInfo) -> Option<JsonB> {
+fn _headers(fcinfo: pg_sys::FunctionCallInfo) -> Option<Jsonb> {
     // SAFETY: that is its declaration. An event that cannot be sent had no request.
     let (request, _) = unsafe { rendered(fcinfo, |kind| Secret::stand_in(&secret::kind_of(&kind))) }?.ok()?;
-    Some(JsonB(object(request::redacted(&request))))
+    Some(Jsonb(object(request::redacted(&request))))
 }
 
 #[pg_extern(sql = false)]

@@ -4,7 +4,7 @@ use std::{cell::RefCell, collections::HashMap, rc::Rc};
 
 use jsonschema::{PatternOptions, Validator};
 use pgrx::{
-    JsonB, PgBuiltInOids, PgLogLevel, PgSqlErrorCode, datum::DatumWithOid, pg_extern, pg_guard, pg_sys,
+    PgBuiltInOids, PgLogLevel, PgSqlErrorCode, datum::DatumWithOid, pg_extern, pg_guard, pg_sys,
     pg_sys::panic::ErrorReport, spi::Spi,
 };
 use serde_json::Value;
@@ -12,6 +12,7 @@ use webhook_wire::json;
 
 use crate::{
     error::{Error, OrRaise},
+    jsonb::Jsonb,
     network_text::to_utf8,
     privilege::as_superuser,
     settings::{self, Validate},
@@ -77,7 +78,7 @@ fn of(kind: &str) -> Option<Rc<Validator>> {
         unsafe { DatumWithOid::new(kind, PgBuiltInOids::TEXTOID.value()) }
     });
     let stored = as_superuser(|| {
-        Spi::get_one_with_args::<JsonB>(
+        Spi::get_one_with_args::<Jsonb>(
             "SELECT schema FROM webhook.event_types WHERE type = $1 ORDER BY builtin LIMIT 1",
             &args,
         )
@@ -115,7 +116,7 @@ fn excerpt(text: &str) -> String {
 }
 
 #[pg_extern(sql = false)]
-fn _check_schema(schema: Option<JsonB>) -> Option<JsonB> {
+fn _check_schema(schema: Option<Jsonb>) -> Option<Jsonb> {
     let schema = schema?;
     compile(&schema.0).or_raise();
     Some(schema)

@@ -3,6 +3,10 @@
 CREATE FUNCTION webhook._no_delivery(id text) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, webhook, pg_temp AS $$
 BEGIN
+    IF webhook._is_queued(id) THEN
+        RAISE EXCEPTION USING ERRCODE = '55000', MESSAGE = format('delivery "%s" is not known to a relay yet', id),
+            HINT = 'It is sent once a relay reads it: webhook_stats() says whether one is alive.';
+    END IF;
     RAISE EXCEPTION USING ERRCODE = '42704', MESSAGE = format('delivery "%s" does not exist', id),
         HINT = 'webhook_deliveries() shows deliveries; those past webhook.retention are gone.';
 END $$;

@@ -28,25 +28,25 @@ CREATE FUNCTION webhook._send_options(
     method text, data jsonb, headers jsonb, params jsonb, auth jsonb, options jsonb) RETURNS jsonb
     LANGUAGE plpgsql SET search_path = pg_catalog, webhook, pg_temp AS $$
 DECLARE
+    given jsonb := webhook._check_options(options);
     own constant text[] := '{timeout_ms,retry_schedule,store_response,format,client_cert,header_name,header_value,signature}';
     other text;
 BEGIN
     IF method IS NULL THEN
         RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'method must not be null', HINT = 'Give method a value: POST.';
     END IF;
-    PERFORM webhook._check_options(options);
-    SELECT o INTO other FROM jsonb_object_keys(coalesce(options, '{}')) o WHERE o <> ALL (own);
+    SELECT o INTO other FROM jsonb_object_keys(given) o WHERE o <> ALL (own);
     IF FOUND THEN
         RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = format('option "%s" is not for a single request', other),
             HINT = format('Options of webhook_send are %s; method, headers, params and auth are arguments.', array_to_string(own, ', '));
-    ELSIF coalesce(options->>'signature', 'none') NOT IN ('none', 'static') THEN
-        RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = format('signature "%s" is not for a single request', options->>'signature'),
+    ELSIF coalesce(given->>'signature', 'none') NOT IN ('none', 'static') THEN
+        RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = format('signature "%s" is not for a single request', given->>'signature'),
             HINT = 'It has no secret: signature is none, or static with header_name and header_value. Use webhook_create for signed ones.';
     END IF;
     RETURN webhook._check_options(
         jsonb_build_object('signature', 'none', 'timeout_ms', 5000, 'retry_schedule', '[]'::jsonb,
                            'format', CASE WHEN data IS NULL THEN 'none' ELSE 'data' END)
-        || coalesce(jsonb_strip_nulls(options), '{}')
+        || given
         || jsonb_build_object('method', method, 'headers', coalesce(headers, '{}'), 'params', coalesce(params, '{}'), 'auth', auth));
 END $$;
 

@@ -4,7 +4,10 @@
 CREATE FUNCTION webhook._check_label(argument text, label text) RETURNS text
     LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, webhook, pg_temp AS $$
 BEGIN
-    IF label = '' OR octet_length(label) > 1024 OR label ~ '[[:cntrl:]]' THEN
+    IF NOT webhook._is_readable(label) THEN
+        RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = format('%s is not UTF-8', argument),
+            HINT = 'This database takes any bytes (SQL_ASCII): give text in UTF-8.';
+    ELSIF label = '' OR octet_length(label) > 1024 OR label ~ '[[:cntrl:]]' THEN
         RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = format('%s %s is not valid', argument, to_json(left(label, 64))),
             HINT = 'Give 1 to 1024 bytes without control characters.';
     END IF;

@@ -52,6 +52,10 @@ CREATE FUNCTION webhook._readable(bytes bytea) RETURNS text
 COMMENT ON FUNCTION webhook._readable(bytea) IS
     'Bytes from the network as text of this database; NUL and what the encoding cannot hold become ?.';
 
+CREATE FUNCTION webhook._is_readable(value text) RETURNS boolean
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', '_is_readable_wrapper';
+COMMENT ON FUNCTION webhook._is_readable(text) IS 'Whether a relay can read the text: all but bytes in SQL_ASCII that are not UTF-8.';
+
 -- Checks of what users give: each returns its argument in normal form or raises 22023.
 CREATE FUNCTION webhook._check_url(url text) RETURNS text
     LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', '_check_url_wrapper';

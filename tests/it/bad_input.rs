@@ -287,6 +287,7 @@ async fn unusual_and_right_is_accepted() {
         "webhook_emit('a.b.c.d.e.f.g.h', '\"x\"', key => 'ü €')",
         "webhook_emit('x', 'null')",
         "webhook_send('get', 'https://example.com', options => '{\"timeout_ms\": 60000}')",
+        "webhook_send('get', 'https://example.com', options => 'null')",
     ] {
         db.run(&format!("SELECT {call}")).await;
     }

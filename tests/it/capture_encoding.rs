@@ -82,6 +82,35 @@ async fn in_latin1_emit_takes_text_with_accents() {
 }
 
 #[tokio::test]
+async fn in_latin1_webhooks_may_have_accents() {
+    let (name, receiver) = ("encoding_latin1_webhooks", Receiver::start());
+    let db = database(name, "LATIN1").await;
+    let _relay = Relay::start(&Cluster::shared().await.url(name)).await;
+    let url = receiver.url("/hook?ort=Köln");
+    db.run(&format!(
+        r#"SELECT webhook_create('{url}', secret => 'größer als acht', options => '{{"params": {{"q": "ü"}}}}',
+                                 filter_config => '{{"ä.ö": {{"$startsWith": "Jür"}}}}')"#
+    ))
+    .await;
+    db.run(r#"SELECT webhook_emit('user.created', '{"ä": {"ö": "Jörg"}}'), webhook_emit('user.created', '{"ä": {"ö": "Jürgen"}}')"#)
+        .await;
+    let request = &receiver.wait_for(1).await[0];
+    assert_eq!(request.query.as_deref(), Some("ort=K%C3%B6ln&q=%C3%BC"));
+    let body = String::from_utf8_lossy(&request.body);
+    assert!(body.contains(r#"{"ä":{"ö":"Jürgen"}}"#), "{body}");
+    let signature = format!("webhook_sign('{body}', 'größer als acht')");
+    assert_eq!(db.value(&format!("SELECT {signature}")).await, request.header("x-webhook-signature"));
+    let verified = format!("SELECT webhook_verify('{body}', {signature}, 'größer als acht')");
+    assert_eq!(db.value(&verified).await, "t");
+    let kept = "SELECT filter_config->'ä.ö'->>'$startsWith', options->'params'->>'q' FROM webhook_list()";
+    assert_eq!(db.rows(kept).await, [["Jür", "ü"]]);
+    assert_eq!(db.value(r#"SELECT webhook_filter_test('{"ä": "ö"}', '{"ä": "ö"}')"#).await, "t");
+    db.run(r#"SELECT webhook_event_type_create('size.set', schema => '{"title": "Größe"}')"#).await;
+    let title = "SELECT schema->>'title' FROM webhook_event_types() WHERE type = 'size.set'";
+    assert_eq!(db.value(title).await, "Größe");
+}
+
+#[tokio::test]
 async fn in_sql_ascii_the_bytes_pass_as_they_are() {
     let db = database("encoding_ascii", "SQL_ASCII").await;
     db.run("CREATE TABLE t (id int PRIMARY KEY, v text); SELECT webhook_watch('t', 'thing')").await;
@@ -119,6 +148,25 @@ async fn in_sql_ascii_a_key_that_is_not_utf8_stops_nobody() {
     assert_eq!(keys[2], "ë");
     let refused = db.refusal(r"SELECT webhook_emit('user.created', '{}', key => E'\xff')").await;
     assert_eq!(refused.code, "22023");
+}
+
+#[tokio::test]
+async fn in_sql_ascii_a_webhook_that_no_relay_could_read_is_refused() {
+    let db = database("encoding_ascii_webhooks", "SQL_ASCII").await;
+    for call in [
+        r"webhook_create(E'https://example.com/\xff')",
+        r"webhook_create('https://example.com', secret => E'a secret \xff')",
+        r"webhook_create('https://example.com', account => E'acme\xff')",
+        r#"webhook_create('https://example.com', options => E'{"params": {"q": "\xff"}}')"#,
+        r#"webhook_create('https://example.com', filter_config => E'{"a": "\xff"}')"#,
+        r"webhook_send('POST', E'https://example.com/\xff')",
+        r#"webhook_update((webhook_create('https://example.com')).id, E'{"account": "\xff"}')"#,
+    ] {
+        assert_eq!(db.refusal(&format!("SELECT {call}")).await.code, "22023", "{call}");
+    }
+    db.run("SELECT webhook_create('https://example.com/ü', secret => 'größer als acht', account => 'Gänse')")
+        .await;
+    assert_eq!(db.rows("SELECT * FROM webhook._relay_webhooks(NULL)").await.len(), 2);
 }
 
 #[tokio::test]

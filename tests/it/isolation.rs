@@ -83,3 +83,17 @@ async fn private_targets_are_refused_unless_allowed() {
     }
     assert_eq!(receiver.count(), 0);
 }
+
+#[tokio::test]
+async fn a_webhook_that_somebody_spoiled_by_hand_stops_no_other() {
+    let (db, receiver) = (Database::new().await, Receiver::start());
+    let (spoiled, _) = db.webhook(&receiver.url("/spoiled"), "").await;
+    db.webhook(&receiver.url("/hook"), "").await;
+    let number = r#"'{"a": 1e400}'"#;
+    db.run(&format!("UPDATE webhook.webhooks SET filter_config = {number} WHERE id = '{spoiled}'")).await;
+    let relay = Relay::start(&db.url()).await;
+    db.emit("user.created", "{}").await;
+    receiver.wait_for_path("/hook", 1).await;
+    let said = relay.logs().wait_for("a webhook cannot be used").await;
+    assert!(said.contains(&spoiled), "{said}");
+}

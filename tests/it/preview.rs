@@ -31,13 +31,15 @@ async fn it_agrees_with_webhook_filter_test() {
     let db = Database::new().await;
     db.run(
         r#"SELECT webhook_emit('x', d::jsonb) FROM unnest(ARRAY['{"a": 1}', '{"a": "1"}', '{"a": [1, 2]}', '{"b": {"c": "xyz"}}',
-               '{}', '[]', '7', '{"a": null}']) d"#,
+               '{}', '[]', '7', '{"a": null}', '{"a": 1e400}']) d"#,
     )
     .await;
     for filter in [
         r#"{"a": 1}"#,
         r#"{"a": {"$exist": false}}"#,
         r#"{"b.c": {"$regex": "^x"}}"#,
+        r#"{"a": {"$gt": 1e300}}"#,
+        r#"{"a": {"$lt": 1e400}}"#,
         r#"{"$not": {"a": {"$gte": 1}}}"#,
         r#"{"$or": [{"a": {"$in": [2]}}, {"b": {"c": {"$endsWith": "z"}}}]}"#,
     ] {

@@ -96,6 +96,12 @@ async fn by_status_and_range() {
     db.until(&count("delivered"), "6").await;
     assert_eq!(db.value(&replay(&webhook, "failed")).await, "0");
     assert_eq!(db.value(&replay(&webhook, "all")).await, "6");
+    db.until("SELECT pending FROM webhook_stats()", "0").await;
+    for until in ["infinity", "20000-01-01"] {
+        let ever = format!("SELECT webhook_replay('{webhook}', '-infinity', '{until}', 'delivered')");
+        assert_eq!(db.value(&ever).await, "6", "{until}");
+        db.until("SELECT pending FROM webhook_stats()", "0").await;
+    }
 }
 
 #[tokio::test]

@@ -205,6 +205,14 @@ async fn its_attempts_can_be_asked_for_before_there_are_any() {
     let attempts = |delivery: &str| format!("SELECT number FROM webhook_attempts('{delivery}')");
     let delivery = send(&db, "'POST', 'https://example.com/'").await;
     assert_eq!(db.rows(&attempts(&delivery)).await, [[""; 0]; 0], "no relay has seen it yet");
+    for verb in ["cancel", "replay"] {
+        let refusal = db.refusal(&format!("SELECT webhook_{verb}('{delivery}')")).await;
+        assert_eq!(
+            (&*refusal.code, refusal.message.contains("not known to a relay yet")),
+            ("55000", true),
+            "{refusal:?}"
+        );
+    }
     db.run(&format!("SET ROLE {role}; SET webhook.account = 'acme'")).await;
     assert_eq!(db.refusal(&attempts(&delivery)).await.code, "42704", "it is of no account");
     let own = send(&db, "'POST', 'https://example.com/'").await;

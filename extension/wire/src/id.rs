@@ -15,6 +15,8 @@ pub use generator::Generator;
 const SUFFIX: usize = 26;
 /// The longest prefix has three letters.
 const LONGEST: usize = 3 + 1 + SUFFIX;
+/// Ids have 48 bits for the time.
+const LAST_MILLI: u64 = (1 << 48) - 1;
 const VERSION_7: u128 = 0x7 << 76;
 const VARIANT_RFC: u128 = 0b10 << 62;
 /// Where neither version nor variant live, below the 48 bits of time.
@@ -131,9 +133,10 @@ pub fn unix_millis(id: &str) -> Result<u64, IdError> {
     parse(prefix, id).map(Id::unix_millis)
 }
 
-/// The least id of a millisecond: every id made at or after that time is greater or equal, as text too.
+/// The least id of a millisecond: every id made at or after that time is greater or equal, as text too. A time that no id
+/// has (they end in the year 10889) is taken for the last one.
 pub fn floor(prefix: Prefix, unix_millis: u64) -> String {
-    Id::new(unix_millis, 0).text(prefix).into()
+    Id::new(unix_millis.min(LAST_MILLI), 0).text(prefix).into()
 }
 
 /// The id of the delivery of one event to one webhook: the event's time, then bits of SHA-256(`event_id` 0x00

@@ -20,7 +20,8 @@ const SIGNATURE: &str = "X-Webhook-Signature";
 const STANDARD_SIGNATURE: &str = "webhook-signature";
 const REDACTED: &str = "[redacted]";
 /// A header whose name contains one of these holds a secret.
-const SECRET_WORDS: [&str; 7] = ["auth", "token", "key", "secret", "cookie", "password", "signature"];
+const SECRET_WORDS: [&str; 10] =
+    ["auth", "token", "key", "secret", "cookie", "pass", "signature", "credential", "bearer", "session"];
 
 /// A webhook as far as requests are concerned.
 #[derive(Clone, Debug)]

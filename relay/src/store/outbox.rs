@@ -143,7 +143,7 @@ impl Session {
         let rows = self.rows(LONG, "SELECT config, id, url, events, status, filter_config, account, options, active_since, secrets, j->'secrets_at', subscriptions, failing_since, (j->>'secrets_ms')::bigint FROM webhook._relay_webhooks($1) w, to_jsonb(w) j", &[&config]).await?;
         let (first, rows) =
             rows.split_first().ok_or_else(|| unexpected("_relay_webhooks returned nothing"))?;
-        Ok(Webhooks { config: first.try_get(0)?, rows: rows.iter().map(hook_row).collect::<Result<_, _>>()? })
+        Ok(Webhooks { config: first.try_get(0)?, rows: rows.iter().filter_map(usable).collect() })
     }
 
     /// Which of these deliveries have an attempt or wait.
@@ -190,7 +190,15 @@ fn page_row(row: &Row) -> Result<PageRow, StoreError> {
     })
 }
 
-fn hook_row(row: &Row) -> Result<HookRow, StoreError> {
+/// A row that somebody made unreadable by hand is one webhook's trouble.
+fn usable(row: &Row) -> Option<HookRow> {
+    let told = |error: &tokio_postgres::Error| {
+        tracing::error!(webhook = row.try_get::<_, &str>(1).ok(), %error, "a webhook cannot be used");
+    };
+    hook_row(row).inspect_err(told).ok()
+}
+
+fn hook_row(row: &Row) -> Result<HookRow, tokio_postgres::Error> {
     let subscriptions: Option<Value> = row.try_get(11)?;
     let times: Option<Value> = row.try_get(10)?;
     let times = times.as_ref().and_then(Value::as_array).into_iter().flatten();

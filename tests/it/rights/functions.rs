@@ -141,6 +141,7 @@ pub const FUNCTIONS: &[(&str, &[&str])] = &[
             "webhook._is_home()",
             "webhook._is_leased_but_to(text)",
             "webhook._is_queued(text)",
+            "webhook._is_readable(text)",
             "webhook._is_sensitive(oid[])",
             "webhook._is_unread(webhook.cursors,integer,xid8,bigint)",
             "webhook._keep_to_owner(regclass)",

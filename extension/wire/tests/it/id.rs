@@ -61,6 +61,7 @@ fn floor_is_below_every_id_of_its_millisecond() {
     assert!(floor.as_str() <= generator.next(MILLIS * 1_000_000, 0).text(Prefix::Event).as_ref());
     let before = Generator::new().next(MILLIS * 1_000_000 - 1, u64::MAX);
     assert!(before.text(Prefix::Event).as_ref() < floor.as_str());
+    assert!(floor < id::floor(Prefix::Event, u64::MAX), "no time is too far away");
 }
 
 #[test]

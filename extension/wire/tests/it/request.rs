@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use webhook_wire::{
     body::{EventRef, write},
     options::Options,
-    request::{Endpoint, Request, USER_AGENT, redacted, render},
+    request::{Endpoint, Request, USER_AGENT, names_a_secret, redacted, render},
     secret::Secret,
     signature::{Scheme, hex_hmac, standard, verify},
     target::CheckedUrl,
@@ -229,5 +229,19 @@ proptest! {
             prop_assert!(value.bytes().all(|byte| (0x20..0x7f).contains(&byte)), "{}", value);
         }
         prop_assert!(CheckedUrl::parse(&request.url).is_ok_and(|url| url.as_str() == request.url));
+    }
+}
+
+#[test]
+fn names_tell_secrets() {
+    for name in
+        ["Authorization", "X-Api-Key", "X-Passphrase", "passwd", "X-Session-Id", "Credentials", "X-Bearer"]
+    {
+        assert!(names_a_secret(name), "{name}");
+    }
+    for name in
+        ["X-Team", "X-Custom", "Accept-Language", "Content-Type", "webhook-id", "ce-partitionkey", "page"]
+    {
+        assert!(!names_a_secret(name), "{name}");
     }
 }
