@@ -189,7 +189,7 @@ impl Engine {
         self.registry = registry;
         let now = Instant::now();
         self.post.configure(&self.registry, now);
-        self.duty.learn(&self.registry);
+        self.duty.learn(&self.registry, self.context.clock.micros());
         self.unpark(now);
     }
 

@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::store::{Session, StoreError};
 
 /// How long a notice is worth repeating.
-const NOTICE_TIME: Duration = Duration::from_secs(60);
+pub(crate) const NOTICE_TIME: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_secs(1);
 /// An operator event that is about a delivery.
 pub const DELIVERY_FAILED: &str = "delivery.failed";

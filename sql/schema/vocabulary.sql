@@ -36,11 +36,24 @@ CREATE FUNCTION webhook._library_version() RETURNS text
     LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', '_library_version_wrapper';
 COMMENT ON FUNCTION webhook._library_version() IS 'The version of the loaded library; differs from the extension''s until ALTER EXTENSION UPDATE.';
 
--- Calls into the library first: the webhook.* settings exist in a session once that is loaded.
+-- Calls into the library first: the webhook.* settings exist in a session once that is loaded. With a value that makes no sense
+-- nothing goes too early, and the relay goes on.
 CREATE FUNCTION webhook._retention() RETURNS interval
-    LANGUAGE sql STABLE SET search_path = pg_catalog, webhook, pg_temp AS $$
-    SELECT CASE WHEN webhook._library_version() IS NOT NULL THEN current_setting('webhook.retention')::interval END
-$$;
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, webhook, pg_temp AS $$
+DECLARE
+    given text := CASE WHEN webhook._library_version() IS NOT NULL THEN current_setting('webhook.retention') END;
+    kept interval;
+BEGIN
+    BEGIN
+        kept := given::interval;
+    EXCEPTION WHEN data_exception THEN NULL;
+    END;
+    IF kept > interval '0' THEN RETURN kept; END IF;
+    RAISE WARNING USING ERRCODE = '22023', MESSAGE = format('webhook.retention "%s" is not a time to keep anything for', given),
+        HINT = 'Set it to an interval above zero, such as ''7 days''. Until then it is 30 days.';
+    RETURN interval '30 days';
+END $$;
+COMMENT ON FUNCTION webhook._retention() IS 'The setting webhook.retention; 30 days, and a warning, where that is no interval above zero.';
 
 CREATE FUNCTION webhook._bytes(value json) RETURNS bytea
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', '_bytes_wrapper';

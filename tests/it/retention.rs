@@ -164,3 +164,21 @@ async fn who_comes_while_rows_move_finds_them() {
         assert_eq!(move_and(&record.replace("OUTCOME", outcome)).await, "(,{})", "{outcome}");
     }
 }
+
+#[tokio::test]
+async fn a_setting_that_makes_no_sense_drops_nothing_and_stops_nobody() {
+    for setting in ["'-1 day'", "'0'", "'for ever'", "''", "'1e30 days'"] {
+        let (db, receiver) = (Database::new().await, Receiver::start());
+        db.run(MAINTAIN).await;
+        db.run(&format!("ALTER DATABASE {} SET webhook.retention = {setting}", db.name())).await;
+        db.webhook(&receiver.url("/hook"), "").await;
+        let event = db.emit("user.created", "{}").await;
+        let session = db.connect().await;
+        let done = session.value(MAINTAIN).await;
+        assert!(done.contains("0 days dropped"), "{setting}: {done}");
+        assert_eq!(session.value("SELECT webhook._retention()").await, "30 days", "{setting}");
+        let relay = Relay::start(&db.url()).await;
+        assert_eq!(receiver.wait_for(1).await[0].header("webhook-id"), event);
+        assert!(relay.terminate().await.success());
+    }
+}

@@ -11,7 +11,7 @@ const TRANSACTIONS: usize = 500;
 /// Of a session, in one go: thousands a second, so that many begin while a page is being read.
 const QUICK_TRANSACTIONS: usize = 10_000;
 
-/// Reads page after page until told that all is emitted and a window after that came back empty.
+/// Reads page after page until told that all is emitted and a window that begins after that came back empty.
 async fn read_all(
     reader: &Session,
     mut emitting: tokio::sync::watch::Receiver<bool>,
@@ -20,7 +20,7 @@ async fn read_all(
     let (mut window, mut seq, mut xid) =
         (r#"{"low": "3:3:", "floor": 0, "old": []}"#.to_string(), String::from("0"), String::from("0"));
     loop {
-        let done = !*emitting.borrow_and_update();
+        let done = !*emitting.borrow_and_update() && seq == "0";
         let rows = reader
             .rows(&format!(
                 "SELECT coalesce(id, ''), coalesce(key, ''), coalesce(seq::text, ''), coalesce(xid::text, ''), coalesce(more, ''), coalesce(next, '')

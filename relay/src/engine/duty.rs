@@ -13,6 +13,7 @@ use crate::delivery::Claim;
 use crate::errand::{self, Errand};
 use crate::failpoint;
 use crate::matching::Registry;
+use crate::notice::NOTICE_TIME;
 use crate::record::{Judged, Word};
 
 const BEAT: Duration = Duration::from_secs(5);
@@ -20,6 +21,8 @@ const LOOK: Duration = Duration::from_millis(200);
 const MAINTAIN: Duration = Duration::from_secs(600);
 /// A webhook that did nothing but fail for so long becomes inactive.
 const FIVE_DAYS: i64 = 5 * 86_400 * 1_000_000;
+/// What the database was to be told so long ago it was told, or never will be.
+const TOLD: i64 = NOTICE_TIME.as_micros() as i64;
 
 /// Regular duties.
 #[derive(Debug)]
@@ -43,17 +46,25 @@ impl Duty {
         }
     }
 
-    /// What the database knows of failing webhooks. One that is made active again begins anew.
-    pub(super) fn learn(&mut self, registry: &Registry) {
+    /// What the database knows of failing webhooks at `now`. One that is made active again begins anew, and one that another relay
+    /// found well is so.
+    pub(super) fn learn(&mut self, registry: &Registry, now: i64) {
         for hook in registry.iter() {
             if !hook.active {
                 self.failing.remove(hook.id());
                 continue;
             }
             self.disabled.remove(hook.id());
-            if let Some(since) = hook.failing_since {
-                let known = self.failing.entry(hook.id().to_owned()).or_insert(since);
-                *known = since.max(*known);
+            match hook.failing_since {
+                Some(since) => {
+                    let known = self.failing.entry(hook.id().to_owned()).or_insert(since);
+                    *known = since.max(*known);
+                }
+                // What it was not told yet it cannot know.
+                None if self.failing.get(hook.id()).is_some_and(|since| now - since > TOLD) => {
+                    self.failing.remove(hook.id());
+                }
+                None => {}
             }
         }
     }
@@ -185,5 +196,24 @@ impl Engine {
         self.batch.judged.append(&mut rest);
         self.flush_now(Instant::now());
         let _ = timeout(Duration::from_secs(2), inbox.recorded.recv()).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{hooks, plain};
+
+    #[test]
+    fn what_the_database_does_not_know_any_more_is_forgotten() {
+        let (registry, hooks) = hooks("https://example.com/", &[plain()]);
+        let (mut duty, id) = (Duty::new(Instant::now()), hooks[0].id());
+        assert!(duty.fails(id, 0));
+        duty.learn(&registry, TOLD);
+        assert!(!duty.fails(id, TOLD), "it may not have been told yet");
+        let later = FIVE_DAYS + TOLD;
+        assert!(duty.failed_too_long(id, later));
+        duty.learn(&registry, later);
+        assert!(!duty.failed_too_long(id, later) && duty.fails(id, later));
     }
 }

@@ -18,9 +18,10 @@ use crate::dsn::Dsn;
 /// A notification to ourselves must come back within this.
 const ECHO: Duration = Duration::from_secs(2);
 // What was recorded must not be undone by a crash, however fast the database's other commits may be. And a leader whose machine is
-// gone without a word must not lead for as long as the system's keepalive lasts: the server gives it up after it has given up itself.
-const SETTINGS: &str = "SELECT pg_catalog.set_config('synchronous_commit', 'on', false) WHERE pg_catalog.current_setting('synchronous_commit') = 'off'; SET tcp_keepalives_idle = 6; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3; SET tcp_user_timeout = '12s'; SET statement_timeout = 0; SET lock_timeout = '2s'; SET idle_in_transaction_session_timeout = 0; SET jit = off";
-const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_catalog.set_config('synchronous_commit', 'on', true) WHERE pg_catalog.current_setting('synchronous_commit') = 'off'; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '2s'; SET LOCAL jit = off";
+// gone without a word must not lead for as long as the system's keepalive lasts: the server gives it up after it has given up itself. In a
+// deadlock with a user's transaction it is us who give way: before deadlock_timeout (1 s) ends theirs.
+const SETTINGS: &str = "SELECT pg_catalog.set_config('synchronous_commit', 'on', false) WHERE pg_catalog.current_setting('synchronous_commit') = 'off'; SET tcp_keepalives_idle = 6; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3; SET tcp_user_timeout = '12s'; SET statement_timeout = 0; SET lock_timeout = '750ms'; SET idle_in_transaction_session_timeout = 0; SET jit = off";
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_catalog.set_config('synchronous_commit', 'on', true) WHERE pg_catalog.current_setting('synchronous_commit') = 'off'; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '750ms'; SET LOCAL jit = off";
 
 /// How sessions reach their server process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
