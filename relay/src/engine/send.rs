@@ -18,7 +18,7 @@ use crate::record::{Attempt, Judged, Word};
 
 /// The types of events about webhooks. A failed delivery of one is told by no further event.
 const OPERATOR_EVENTS: [&str; 4] =
-    ["webhook.failing", "webhook.disabled", "webhook.recovered", "delivery.failed"];
+    ["webhook.failing", "webhook.disabled", "webhook.recovered", DELIVERY_FAILED];
 
 impl Engine {
     /// Starts what may start.
@@ -108,8 +108,8 @@ impl Engine {
         let hook = delivery.hook.clone();
         let id = hook.id().to_owned();
         if landing.verdict == Verdict::Delivered {
-            let worked_not = self.duty.works(&id);
-            if worked_not {
+            let had_failed = self.duty.works(&id);
+            if had_failed {
                 self.notice(Notice::Failing { webhook: id.clone(), failing: false });
             }
             let recovered = landing.change == Change::Recovered;
@@ -118,7 +118,7 @@ impl Engine {
                 self.claims.soon(Instant::now());
             }
             // That it fails may have been told by another relay, or by this one before it was restarted.
-            if recovered || worked_not {
+            if recovered || had_failed {
                 let data = json!({"webhook_id": id, "url": hook.endpoint.url.redacted()});
                 self.notice(Notice::Signal { webhook: id, kind: "webhook.recovered", data });
             }
