@@ -1,4 +1,4 @@
-//! `webhook_capture()`: a changed row becomes an event, inside the user's statement.
+//! `webhook_capture()`: a changed row becomes an event, inside the user's statement; so does a truncated table.
 
 use pgrx::{check_for_interrupts, pg_guard, pg_sys};
 
@@ -17,6 +17,7 @@ mod pinned;
 mod plan;
 mod row;
 mod tolerant;
+mod truncate;
 
 use change::{Change, Operation};
 
@@ -55,10 +56,15 @@ unsafe extern "C-unwind" fn guarded(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys:
 
 fn capture(change: &Change) {
     let plan = plan::of(change);
-    if plan.paused || !(settings::CAPTURE_UNMATCHED.get() || plan.is_wanted()) {
+    if plan.paused {
         return;
     }
-    if plan.warn_on_error { tolerant::attempt(&plan, || emit(change, &plan)) } else { emit(change, &plan) }
+    let emit = || match change.operation {
+        Operation::Truncate => truncate::emit(change, &plan),
+        _ if settings::CAPTURE_UNMATCHED.get() || plan.is_wanted() => emit(change, &plan),
+        _ => {}
+    };
+    if plan.warn_on_error { tolerant::attempt(&plan, emit) } else { emit() }
 }
 
 fn emit(change: &Change, plan: &plan::Plan) {

@@ -38,7 +38,7 @@ pub enum Error {
     /// The payload is larger than `webhook.max_payload_bytes`.
     PayloadTooLarge { bytes: usize, limit: usize },
     /// An emitting function in a trigger position it does not support.
-    NotAnAfterRowTrigger,
+    NotAnAfterTrigger,
     /// The trigger's first argument, the resource, is missing.
     NoResource,
     /// Bytes that SQL_ASCII lets in and nobody can read.
@@ -53,7 +53,7 @@ impl Error {
     fn sqlstate(&self) -> PgSqlErrorCode {
         match self {
             Self::PayloadTooLarge { .. } => PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
-            Self::NotAnAfterRowTrigger => PgSqlErrorCode::ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED,
+            Self::NotAnAfterTrigger => PgSqlErrorCode::ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED,
             Self::NotAllowed { .. } => PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
             Self::SchemaMismatch { .. } => PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             _ => PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
@@ -83,7 +83,7 @@ impl Error {
             Self::PayloadTooLarge { .. } => {
                 "Send a reference instead of the data, or raise webhook.max_payload_bytes.".to_owned()
             }
-            Self::NotAnAfterRowTrigger => {
+            Self::NotAnAfterTrigger => {
                 "CREATE TRIGGER ... AFTER INSERT OR UPDATE OR DELETE ON ... FOR EACH ROW EXECUTE FUNCTION webhook_capture('user')."
                     .to_owned()
             }
@@ -127,9 +127,9 @@ impl fmt::Display for Error {
             Self::PayloadTooLarge { bytes, limit } => {
                 write!(f, "payload of {bytes} bytes is over the limit of {limit} bytes")
             }
-            Self::NotAnAfterRowTrigger => {
-                f.write_str("webhook_capture() must be an AFTER ... FOR EACH ROW trigger")
-            }
+            Self::NotAnAfterTrigger => f.write_str(
+                "webhook_capture() must be an AFTER ... FOR EACH ROW trigger, or an AFTER TRUNCATE one",
+            ),
             Self::NoResource => f.write_str("webhook_capture() needs the resource as its first argument"),
             Self::NotUtf8 => f.write_str("the text is not UTF-8"),
             Self::NotAllowed { table } => write!(f, "permission denied for table {table}"),

@@ -2,7 +2,7 @@
 CREATE FUNCTION webhook_capture() RETURNS trigger
     LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_capture';
 COMMENT ON FUNCTION webhook_capture() IS
-    'AFTER ROW trigger: appends an event per changed row. Arguments: the resource, and the source id when webhook_watch made it. By hand: CREATE TRIGGER ... AFTER INSERT OR UPDATE OR DELETE ON users FOR EACH ROW EXECUTE FUNCTION webhook_capture(''user'').';
+    'AFTER ROW trigger: appends an event per changed row; as an AFTER TRUNCATE trigger, one of a statement, an event without data. Arguments: the resource, and the source id when webhook_watch made it. By hand: CREATE TRIGGER ... AFTER INSERT OR UPDATE OR DELETE ON users FOR EACH ROW EXECUTE FUNCTION webhook_capture(''user'').';
 
 -- Whether the text of such values, or of ones inside them, depends on search_path or lc_monetary.
 CREATE FUNCTION webhook._is_sensitive(p_types oid[]) RETURNS boolean
@@ -94,6 +94,12 @@ CREATE FUNCTION webhook._wanted(p_types text[], p_source text) RETURNS boolean
                OR EXISTS (SELECT FROM webhook.subscriptions u
                           WHERE u.listener_id = w.id
                             AND webhook._emits(u.emitter_id, p_source))))
+$$;
+
+-- The event type of a truncated table. A trigger made by hand has no source.
+CREATE FUNCTION webhook._truncate_type(p_resource text, p_source text) RETURNS text
+    LANGUAGE sql STABLE SET search_path = pg_catalog, webhook, pg_temp AS $$
+    SELECT p_resource || '.' || coalesce((SELECT s.names->>'truncate' FROM webhook.sources s WHERE s.id = p_source), 'truncated')
 $$;
 
 CREATE FUNCTION webhook._lost(p_source text, p_error text) RETURNS void

@@ -40,7 +40,9 @@ CREATE FUNCTION webhook._silenced(s webhook.sources) RETURNS text[]
     CROSS JOIN unnest(s.operations) o(operation)
     CROSS JOIN LATERAL (SELECT webhook._trigger_name(s.resource, o.operation) AS name) n
     LEFT JOIN pg_trigger t ON t.tgrelid = c.relation AND t.tgname = n.name
-    WHERE t.tgenabled IS NULL OR t.tgenabled NOT IN ('O', 'A')
+    WHERE (t.tgenabled IS NULL OR t.tgenabled NOT IN ('O', 'A'))
+      -- One of a statement is not handed down to partitions.
+      AND (o.operation <> 'truncate' OR c.relation = s.relation)
 $$;
 COMMENT ON FUNCTION webhook._silenced(webhook.sources) IS
     'The triggers of a watched table and its partitions that are disabled (also with ENABLE REPLICA) or were dropped, as "table trigger"; NULL when there are none.';

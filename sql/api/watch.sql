@@ -40,7 +40,7 @@ CREATE FUNCTION webhook._source_types(s webhook.sources) RETURNS SETOF text
     CROSS JOIN LATERAL (
         SELECT s.names->>op WHERE jsonb_typeof(s.names->op) = 'string'
         UNION
-        SELECT CASE op WHEN 'insert' THEN 'created' WHEN 'update' THEN 'updated' ELSE 'deleted' END
+        SELECT CASE op WHEN 'insert' THEN 'created' WHEN 'update' THEN 'updated' WHEN 'delete' THEN 'deleted' ELSE 'truncated' END
         WHERE jsonb_typeof(s.names->op) IS DISTINCT FROM 'string'
         UNION
         SELECT d.value FROM jsonb_each_text(CASE WHEN jsonb_typeof(s.names->op) = 'object' THEN s.names->op ELSE '{}' END) d
@@ -60,7 +60,7 @@ CREATE FUNCTION webhook._drop_triggers(relation regclass, resource text) RETURNS
 DECLARE
     operation text;
 BEGIN
-    FOREACH operation IN ARRAY ARRAY['insert', 'update', 'delete'] LOOP
+    FOREACH operation IN ARRAY ARRAY['insert', 'update', 'delete', 'truncate'] LOOP
         IF EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = relation AND t.tgname = webhook._trigger_name(resource, operation)) THEN
             EXECUTE format('DROP TRIGGER %I ON %s', webhook._trigger_name(resource, operation), relation);
         END IF;
@@ -97,14 +97,19 @@ DECLARE
 BEGIN
     FOREACH operation IN ARRAY s.operations LOOP
         condition := webhook._condition_for(operation, s.condition);
-        IF s.condition IS NOT NULL AND condition IS NULL THEN
+        IF operation = 'truncate' AND s.condition IS NOT NULL THEN
+            PERFORM webhook._invalid(
+                format('when "%s" is about a row, and TRUNCATE has none', s.condition),
+                'Watch truncate under another resource, without a condition.');
+        ELSIF s.condition IS NOT NULL AND condition IS NULL THEN
             PERFORM webhook._invalid(
                 format('when "%s" compares OLD and NEW, which %s does not have', s.condition, upper(operation)),
                 'Watch updates alone with it: operations => ''{update}''. Another watch, under another resource, can have the rest.');
         END IF;
         statements := statements || format(
-            'CREATE TRIGGER %I AFTER %s ON %s FOR EACH ROW %s EXECUTE FUNCTION @extschema@.webhook_capture(%L, %L)',
+            'CREATE TRIGGER %I AFTER %s ON %s FOR EACH %s %s EXECUTE FUNCTION @extschema@.webhook_capture(%L, %L)',
             webhook._trigger_name(s.resource, operation), operation, s.relation,
+            CASE operation WHEN 'truncate' THEN 'STATEMENT' ELSE 'ROW' END,
             webhook._trigger_when(ARRAY[CASE WHEN operation = 'update' THEN webhook._any_changes(s.update_of) END, condition]),
             s.resource, s.id);
     END LOOP;
@@ -147,7 +152,7 @@ CREATE FUNCTION webhook_watch(
         pg_catalog.current_setting('search_path'))
 $$;
 COMMENT ON FUNCTION webhook_watch(regclass, text, text[], text[], text[], text[], text, jsonb, text[], name, boolean, text) IS
-    'From now on every changed row of the table is an event <resource>.created, .updated or .deleted. Called again for the same table and resource it replaces the options. Returns the source id. Errors: 22023, 42501, 42809.';
+    'From now on every changed row of the table is an event <resource>.created, .updated or .deleted; with truncate among the operations TRUNCATE is one too, <resource>.truncated, without data. Called again for the same table and resource it replaces the options. Returns the source id. Errors: 22023, 42501, 42809.';
 
 CREATE FUNCTION webhook._source_erase(p_relation oid, p_resource text) RETURNS text[]
     LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$

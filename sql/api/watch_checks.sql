@@ -37,11 +37,11 @@ BEGIN
     PERFORM webhook._check_watchable(relation);
     PERFORM webhook._check_event_type(resource || '.created');
     IF coalesce(cardinality(operations), 0) = 0 THEN
-        PERFORM webhook._invalid('operations is empty', 'Give some of insert, update, delete.');
+        PERFORM webhook._invalid('operations is empty', 'Give some of insert, update, delete, truncate.');
     END IF;
     FOREACH word IN ARRAY operations LOOP
-        IF word IS NULL OR word NOT IN ('insert', 'update', 'delete') THEN
-            PERFORM webhook._invalid(format('operation "%s" is unknown', word), 'Operations are insert, update and delete.');
+        IF word IS NULL OR word NOT IN ('insert', 'update', 'delete', 'truncate') THEN
+            PERFORM webhook._invalid(format('operation "%s" is unknown', word), 'Operations are insert, update, delete and truncate.');
         END IF;
     END LOOP;
     PERFORM webhook._check_columns(relation, columns, 'columns');
@@ -59,7 +59,7 @@ BEGIN
     PERFORM webhook._check_names(relation, resource, names);
     s.relation := relation;
     s.resource := resource;
-    s.operations := ARRAY(SELECT o FROM unnest('{insert,update,delete}'::text[]) o WHERE o = ANY (operations));
+    s.operations := ARRAY(SELECT o FROM unnest('{insert,update,delete,truncate}'::text[]) o WHERE o = ANY (operations));
     s.columns := columns;
     s.exclude := coalesce(exclude, '{}');
     s.update_of := nullif(update_of, '{}');
@@ -112,9 +112,9 @@ BEGIN
                                  'Give names as {"insert": "generated"}.');
     END IF;
     FOR entry IN SELECT n.key, n.value FROM jsonb_each(names) n LOOP
-        IF entry.key NOT IN ('insert', 'update', 'delete') THEN
+        IF entry.key NOT IN ('insert', 'update', 'delete', 'truncate') THEN
             PERFORM webhook._invalid(format('names has the unknown operation "%s"', entry.key),
-                                     'Operations are insert, update and delete.');
+                                     'Operations are insert, update, delete and truncate.');
         ELSIF jsonb_typeof(entry.value) = 'string' THEN
             PERFORM webhook._check_event_type(resource || '.' || (entry.value #>> '{}'));
         ELSIF jsonb_typeof(entry.value) = 'object' AND entry.key = 'update' THEN

@@ -26,7 +26,8 @@ CREATE TABLE chaos.undone_replay (delivery_id text NOT NULL);
 
 -- What the receiver saw, and what was done to it all; written when it is over.
 CREATE TABLE chaos.arrived (
-    n int PRIMARY KEY, at timestamptz NOT NULL, signed_at timestamptz NOT NULL, delivery_id text NOT NULL, event_id text NOT NULL, webhook_id text NOT NULL,
+    n int PRIMARY KEY, at timestamptz NOT NULL, signed_at timestamptz NOT NULL,
+    delivery_id text COLLATE "C" NOT NULL, event_id text COLLATE "C" NOT NULL, webhook_id text COLLATE "C" NOT NULL,
     path text NOT NULL, is_valid boolean NOT NULL, body jsonb NOT NULL);
 CREATE TABLE chaos.fault (name text NOT NULL, began timestamptz NOT NULL, ended timestamptz NOT NULL);
 

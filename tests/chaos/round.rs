@@ -125,6 +125,6 @@ async fn drain(session: &Session) -> Option<String> {
         } else if begun.elapsed() > PATIENCE {
             return Some(left);
         }
-        sleep(Duration::from_millis(200)).await;
+        sleep(Duration::from_millis(500)).await;
     }
 }

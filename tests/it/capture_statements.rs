@@ -96,11 +96,73 @@ async fn writes_in_ctes_are_captured() {
 }
 
 #[tokio::test]
-async fn truncate_is_not_captured() {
+async fn truncate_is_captured_if_that_is_asked_for() {
     let db = users().await;
     db.run("SELECT webhook_watch('users', 'user')").await;
     db.run("INSERT INTO users VALUES (1); TRUNCATE users; INSERT INTO users VALUES (1)").await;
     assert_eq!(kinds(&db).await, ["user.created", "user.created"]);
+    db.run("SELECT webhook_watch('users', 'user', '{insert,truncate}', columns => '{id}'); TRUNCATE webhook.events")
+        .await;
+    db.run("INSERT INTO users VALUES (2); TRUNCATE users; INSERT INTO users VALUES (3)").await;
+    assert_eq!(
+        seen(&db).await,
+        [r#"user.created {"id":2}"#, "user.truncated {}", r#"user.created {"id":3}"#]
+    );
+    db.run("SELECT webhook_watch('users', 'user', '{truncate}', names => '{\"truncate\": \"emptied\"}')")
+        .await;
+    db.run("TRUNCATE webhook.events; INSERT INTO users VALUES (4); TRUNCATE users").await;
+    assert_eq!(seen(&db).await, ["user.emptied {}"]);
+}
+
+#[tokio::test]
+async fn each_table_that_is_truncated_is_one_event() {
+    let db = users().await;
+    db.run("CREATE TABLE notes (id int, of int REFERENCES users); SELECT webhook_watch('notes', 'note', '{truncate}')").await;
+    db.run("CREATE TABLE days (day int) PARTITION BY RANGE (day); CREATE TABLE day1 PARTITION OF days FOR VALUES FROM (1) TO (2)")
+        .await;
+    db.run("CREATE TABLE day2 PARTITION OF days FOR VALUES FROM (2) TO (3)").await;
+    db.run("SELECT webhook_watch('users', 'user', '{truncate}'), webhook_watch('days', 'day', '{insert,truncate}')").await;
+    db.run("TRUNCATE users CASCADE").await;
+    let mut both = seen(&db).await;
+    both.sort();
+    assert_eq!(both, ["note.truncated {}", "user.truncated {}"]);
+    db.run("TRUNCATE webhook.events; TRUNCATE days; TRUNCATE day1").await;
+    assert_eq!(seen(&db).await, ["day.truncated {}"], "a partition alone is not the table that is watched");
+    let silenced = "SELECT count(*) FROM webhook_sources() WHERE status = 'silenced'";
+    assert_eq!(db.value(silenced).await, "0");
+    db.run("ALTER TABLE days DISABLE TRIGGER webhook_truncate_day").await;
+    assert_eq!(db.value(silenced).await, "1");
+}
+
+#[tokio::test]
+async fn truncate_is_silent_where_changes_of_rows_are() {
+    let db = users().await;
+    let source = db.value("SELECT webhook_watch('users', 'user', '{truncate}')").await;
+    db.run("BEGIN; TRUNCATE users; ROLLBACK").await;
+    db.run("SET webhook.enabled = off; TRUNCATE users; RESET webhook.enabled").await;
+    db.run(&format!("SELECT webhook_pause('{source}')")).await;
+    db.run("TRUNCATE users").await;
+    db.run(&format!("SELECT webhook_resume('{source}')")).await;
+    db.run("SET webhook.capture_unmatched = off; TRUNCATE users").await;
+    db.run("SELECT webhook_unwatch('users')").await;
+    db.run("RESET webhook.capture_unmatched; TRUNCATE users").await;
+    assert_eq!(kinds(&db).await, [""; 0]);
+    db.run("SELECT webhook_watch('users', 'user', '{truncate}'), webhook_create('https://example.com', '{user.truncated}')").await;
+    db.run("SET webhook.capture_unmatched = off; TRUNCATE users").await;
+    assert_eq!(kinds(&db).await, ["user.truncated"]);
+}
+
+#[tokio::test]
+async fn truncate_is_captured_by_a_trigger_made_by_hand() {
+    let db = users().await;
+    db.run("CREATE TRIGGER t AFTER TRUNCATE ON users FOR EACH STATEMENT EXECUTE FUNCTION webhook_capture('user')").await;
+    db.run("TRUNCATE users").await;
+    assert_eq!(seen(&db).await, ["user.truncated {}"]);
+    db.run(
+        "CREATE TRIGGER u AFTER INSERT ON users FOR EACH STATEMENT EXECUTE FUNCTION webhook_capture('user')",
+    )
+    .await;
+    assert_eq!(db.refusal("INSERT INTO users VALUES (1)").await.code, "39P01");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! What Postgres tells a row trigger.
+//! What Postgres tells a trigger.
 
 use std::ffi::CStr;
 
@@ -6,15 +6,16 @@ use pgrx::pg_sys;
 
 use super::Error;
 
-/// What happened to the row.
+/// What happened to the row; to all of them, if it was truncated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
     Insert,
     Update,
     Delete,
+    Truncate,
 }
 
-/// One changed row. Lives for one trigger call.
+/// One changed row, or a truncated table. Lives for one trigger call.
 pub struct Change {
     pub operation: Operation,
     pub relation: pg_sys::Relation,
@@ -35,20 +36,21 @@ impl Change {
         unsafe {
             let context = (*fcinfo).context;
             if context.is_null() || (*context).type_ != pg_sys::NodeTag::T_TriggerData {
-                return Err(Error::NotAnAfterRowTrigger);
+                return Err(Error::NotAnAfterTrigger);
             }
             #[allow(clippy::cast_ptr_alignment, reason = "the node is a whole TriggerData, allocated as one")]
             let data = &*context.cast::<pg_sys::TriggerData>();
             let after = data.tg_event & pg_sys::TRIGGER_EVENT_TIMINGMASK == pg_sys::TRIGGER_EVENT_AFTER;
             let row = data.tg_event & pg_sys::TRIGGER_EVENT_ROW != 0;
-            if !after || !row {
-                return Err(Error::NotAnAfterRowTrigger);
-            }
             let operation = match data.tg_event & pg_sys::TRIGGER_EVENT_OPMASK {
                 pg_sys::TRIGGER_EVENT_INSERT => Operation::Insert,
                 pg_sys::TRIGGER_EVENT_UPDATE => Operation::Update,
-                _ => Operation::Delete,
+                pg_sys::TRIGGER_EVENT_DELETE => Operation::Delete,
+                _ => Operation::Truncate,
             };
+            if !after || row == (operation == Operation::Truncate) {
+                return Err(Error::NotAnAfterTrigger);
+            }
             let trigger = &*data.tg_trigger;
             let argument = |n: i16| {
                 (n < trigger.tgnargs)

@@ -72,6 +72,13 @@ impl Plan {
         }
         let mut kinds = vec![self.inserted.as_str(), &self.updated, &self.deleted];
         kinds.extend(self.updated_columns.iter().map(|(_, kind)| kind.as_str()));
+        let wanted = self.is_any_wanted(kinds);
+        self.wanted.set(Some(wanted));
+        wanted
+    }
+
+    /// Whether any webhook could want an event of one of these types; asks each time.
+    pub fn is_any_wanted(&self, kinds: Vec<&str>) -> bool {
         // SAFETY: the datums are of the types they are named as.
         let args = unsafe {
             [
@@ -80,16 +87,15 @@ impl Plan {
             ]
         };
         let wanted = as_superuser(|| Spi::get_one_with_args::<bool>("SELECT webhook._wanted($1, $2)", &args));
-        let wanted = wanted.ok().flatten().unwrap_or(true);
-        self.wanted.set(Some(wanted));
-        wanted
+        wanted.ok().flatten().unwrap_or(true)
     }
 
-    /// The event types of a change; an update that changes named columns and others has several.
+    /// The event types of a row's change; an update that changes named columns and others has several.
     pub fn kinds(&self, operation: Operation, changed: &[usize]) -> Vec<&str> {
         match operation {
             Operation::Insert => vec![&self.inserted],
             Operation::Delete => vec![&self.deleted],
+            Operation::Truncate => Vec::new(),
             Operation::Update => {
                 let named = |n: &usize| self.updated_columns.iter().find(|(column, _)| column == n);
                 let mut kinds: Vec<&str> = Vec::with_capacity(1);
