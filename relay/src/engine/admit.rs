@@ -81,11 +81,11 @@ impl Engine {
                 }
                 None => {}
             }
-            if self.registry.get(hook.id()).is_none() {
-                // Deleted since the page was matched.
+            // As it is now: the page may have been matched before it changed. Deleted since, it gets nothing.
+            let Some(hook) = self.registry.get(hook.id()).cloned() else {
                 self.batch.forgotten.push(ticket);
                 continue;
-            }
+            };
             let delivery = fresh(hook, id);
             if let Some(wait) = wait {
                 self.spill(delivery, "due", wait);

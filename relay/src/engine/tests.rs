@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::client::{Client, Tls};
 use crate::config::{Cli, Command};
+use crate::matching::HookRow;
 use crate::record::{Judged, Word};
 use crate::store::{Claimed, ClaimedRow, Lead, StoreError, Written};
 use crate::testing::{self, event, hooks, plain};
@@ -418,4 +419,18 @@ async fn a_webhook_that_was_deleted_since_a_page_was_matched_gets_nothing_of_it(
     }
     assert_eq!((batch.judged.len(), batch.cursor.unwrap().position), (1, position(1)));
     assert!(stage.arrived.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn a_webhook_that_was_made_active_since_its_first_page_was_matched_gets_that_page() {
+    let mut stage = Stage::new(&[json!({"keep_backlog": true})]).await;
+    stage.lead(1);
+    let row = |active| HookRow { active, ..testing::row(1, &stage.url, &json!({"keep_backlog": true})) };
+    let [paused, resumed] = [row(false), row(true)];
+    Arc::make_mut(&mut stage.registry).apply(vec![paused], true);
+    let mut newer = Registry::clone(&stage.registry);
+    newer.apply(vec![resumed], true);
+    stage.news.send(News::Registry(Arc::new(newer))).unwrap();
+    stage.read(1, 1..=1).await;
+    stage.arrival().await.answer.send(200).unwrap();
 }
