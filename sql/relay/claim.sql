@@ -27,7 +27,7 @@ BEGIN
                   AND NOT (q.ordered AND EXISTS (
                       SELECT FROM webhook.pending b
                       WHERE b.ordered AND b.webhook_id = q.webhook_id AND b.key = q.key AND b.seq < q.seq))
-                ORDER BY q.due_at LIMIT p_per_webhook FOR UPDATE SKIP LOCKED) p) d
+                ORDER BY q.due_at LIMIT least(p_per_webhook, p_total) FOR UPDATE SKIP LOCKED) p) d
         ORDER BY d.place LIMIT p_total
     ), claimed AS (
         UPDATE webhook.pending p

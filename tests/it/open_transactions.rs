@@ -150,6 +150,29 @@ async fn what_cannot_be_recorded_stays_leased() {
 }
 
 #[tokio::test]
+async fn a_claim_locks_no_more_than_it_may_take() {
+    let db = Database::new().await;
+    for _ in 0..2 {
+        let (webhook, _) = db.webhook("https://example.com/", "").await;
+        db.run(&format!(
+            "WITH e AS (SELECT webhook_emit('user.created', '{{}}') AS id FROM generate_series(1, 10))
+             INSERT INTO webhook.pending (delivery_id, event_id, webhook_id, reason, due_at)
+             SELECT webhook._delivery_id(id, '{webhook}'), id, '{webhook}', 'due', clock_timestamp() FROM e"
+        ))
+        .await;
+    }
+    let claim = |relay: &str| {
+        format!(
+            "SELECT count(delivery_id) FROM webhook._relay_claim('{relay}', 7, 1000, '{{}}', 10, 4, 1000000)"
+        )
+    };
+    let other = db.connect().await;
+    other.run("BEGIN").await;
+    assert_eq!(other.value(&claim("other")).await, "4");
+    assert_eq!(db.value(&claim("relay")).await, "4", "while that is not committed");
+}
+
+#[tokio::test]
 async fn what_is_to_be_noted_of_a_webhook_is_noted_later() {
     let (db, receiver) = (Database::new().await, Receiver::start());
     let user = db.connect().await;
