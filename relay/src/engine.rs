@@ -23,6 +23,7 @@ mod admit;
 mod claims;
 mod crew;
 mod duty;
+mod fence;
 mod flush;
 mod locked;
 mod send;
@@ -31,6 +32,7 @@ mod term;
 use claims::Claims;
 use crew::{Crew, Landed};
 use duty::Duty;
+use fence::Fence;
 use flush::Flush;
 use locked::Locked;
 use term::Orphan;
@@ -85,6 +87,7 @@ pub struct Engine {
     orphans: HashMap<Box<str>, Orphan>,
     intake: VecDeque<Item>,
     end: Option<Position>,
+    fence: Fence,
     relieved: Instant,
     batch: Batch,
     /// Held flights whose hold is in `batch` and not yet under way to the database: place in the batch.
@@ -116,6 +119,7 @@ impl Engine {
             orphans: HashMap::new(),
             intake: VecDeque::new(),
             end: None,
+            fence: Fence::default(),
             relieved: now,
             batch: Batch::default(),
             holds: HashMap::new(),
@@ -160,6 +164,7 @@ impl Engine {
     /// Everything that can be done now.
     fn work(&mut self) {
         let now = Instant::now();
+        self.lift_fence();
         self.admit(now);
         self.launch(now);
         self.settle_refused();
@@ -194,8 +199,9 @@ impl Engine {
     }
 
     fn take_in(&mut self, chunk: Chunk) {
-        self.configure(chunk.registry);
-        if self.term.as_ref().is_some_and(|term| term.id == chunk.term) {
+        self.configure(Arc::clone(&chunk.registry));
+        if let Some(term) = self.term.as_ref().filter(|term| term.id == chunk.term) {
+            self.fence.learn(&chunk.registry, &term.ledger);
             self.intake = chunk.items.into();
             self.end = Some(chunk.end);
         }
@@ -227,7 +233,7 @@ impl Engine {
         if let Some(due) = self.locked.due() {
             at = at.min(due);
         }
-        if self.post.in_flight() > 0 || !self.intake.is_empty() {
+        if self.post.in_flight() > 0 || !self.intake.is_empty() || self.fence.len() > 0 {
             at = at.min(self.duty.next_look);
         }
         at

@@ -48,7 +48,7 @@ impl Ledger {
     /// Enters an event with its number of deliveries (at least one).
     pub fn enter(&mut self, after: Position, deliveries: u32) -> Ticket {
         debug_assert!(deliveries > 0);
-        let ticket = Ticket(self.first + self.entries.len() as u64);
+        let ticket = self.next();
         self.entries.push_back(Entry { outstanding: deliveries, seq: after.seq, after });
         ticket
     }
@@ -73,6 +73,18 @@ impl Ledger {
                 self.done = entry.after;
             }
         }
+    }
+
+    /// The ticket that the next event will get.
+    #[must_use]
+    pub fn next(&self) -> Ticket {
+        Ticket(self.first + self.entries.len() as u64)
+    }
+
+    /// Everything before this ticket is settled.
+    #[must_use]
+    pub fn has_passed(&self, ticket: Ticket) -> bool {
+        self.first >= ticket.0
     }
 
     /// Up to here everything is settled.

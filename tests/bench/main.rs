@@ -5,6 +5,7 @@
 mod ceiling;
 mod cpu;
 mod fanout;
+mod faults;
 mod filter;
 mod flat;
 mod grown;
@@ -26,13 +27,14 @@ use webhook_tests::cluster::Cluster;
 use webhook_tests::session::Session;
 use webhook_tests::until::within;
 
-const SCENARIOS: [&str; 11] = [
+const SCENARIOS: [&str; 12] = [
     "throughput",
     "latency",
     "fanout",
     "share",
     "isolation",
     "rate",
+    "faults",
     "flat",
     "grown",
     "peers",
@@ -61,6 +63,7 @@ async fn main() {
             "rate" => rate::run(&cluster).await,
             "grown" => grown::run(&cluster).await,
             "peers" => peers::run(&cluster).await,
+            "faults" => faults::run(&cluster).await,
             "flat" => flat::run(&cluster).await,
             "writes" => writes::run(&cluster).await,
             "filter" => filter::run(),

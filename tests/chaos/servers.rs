@@ -7,6 +7,7 @@ use tokio::time::sleep;
 use webhook_tests::cluster::{Cluster, Stop};
 use webhook_tests::fault::Proxy;
 use webhook_tests::session::Session;
+use webhook_tests::until::until;
 
 use crate::plan::{Kind, Plan, Standby, Takeover};
 
@@ -55,9 +56,9 @@ impl Servers {
         Self { primary, standby: None, former: None }
     }
 
-    /// A session in the database.
+    /// A session in the database, as soon as the server takes one: it may be restarting after the last fault.
     pub async fn session(&self) -> Session {
-        self.primary.connect(DATABASE).await
+        until("a session", async || Session::try_open(&self.primary.url(DATABASE)).await).await
     }
 
     /// What they logged.

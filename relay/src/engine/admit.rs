@@ -44,7 +44,7 @@ impl Engine {
 
     fn is_full(&self) -> bool {
         let config = &self.context.config;
-        self.post.queued() >= config.max_queued as usize
+        self.post.queued() + self.fence.len() >= config.max_queued as usize
             || self.batch.judged.len() >= config.max_queued as usize
             || self.context.budget.held() >= config.max_payload_mib as usize * 1024 * 1024
     }
@@ -90,7 +90,9 @@ impl Engine {
             if let Some(wait) = wait {
                 self.spill(delivery, "due", wait);
             } else if delivery.hook.options().ordered && delivery.event.facts().key.is_some() {
-                self.spill(delivery, "ordered", Duration::ZERO);
+                if let Some(delivery) = self.stop_at_fence(delivery, now) {
+                    self.spill(delivery, "ordered", Duration::ZERO);
+                }
             } else {
                 self.post.offer(delivery, now);
             }

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::crew::Landed;
-use super::{Engine, Inbox};
+use super::{Engine, Fence, Inbox};
 use crate::delivery::Claim;
 use crate::errand::{self, Errand};
 use crate::failpoint;
@@ -99,6 +99,7 @@ impl Engine {
         if now >= self.duty.next_look {
             self.duty.next_look = now + LOOK;
             self.hold_slow(now);
+            self.clear_the_way(now);
         }
         if now < self.duty.next_beat {
             return;
@@ -134,6 +135,7 @@ impl Engine {
         self.out.orders.send_modify(|orders| orders.stop = true);
         self.intake.clear();
         self.end = None;
+        self.fence = Fence::default();
         for delivery in self.post.clear() {
             if matches!(delivery.claim, Claim::Leased { .. }) {
                 self.batch.judged.push(Judged::unsent(delivery, Word::Release, None, Duration::ZERO));

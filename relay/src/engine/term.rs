@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Engine, Term};
+use super::{Engine, Fence, Term};
 use crate::delivery::Claim;
 use crate::ledger::{Ledger, Ticket};
 use crate::record::{Judged, Word};
@@ -58,6 +58,7 @@ impl Engine {
     fn forget_term(&mut self) {
         self.term = None;
         self.end = None;
+        self.fence = Fence::default();
         self.intake.clear();
         self.context.metrics.leader.set(0);
         self.post.forget_fresh();

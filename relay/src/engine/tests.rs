@@ -19,6 +19,7 @@ use crate::record::{Judged, Word};
 use crate::store::{Claimed, ClaimedRow, Lead, StoreError, Written};
 use crate::testing::{self, event, hooks, plain};
 
+mod fence;
 mod locked;
 
 /// A request that waits for its answer.

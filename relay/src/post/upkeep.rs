@@ -86,6 +86,12 @@ impl Post {
         self.refuse(given, Refusal::Later(Duration::ZERO));
     }
 
+    /// Puts aside all that was read and waits.
+    pub fn give_away(&mut self) {
+        let given = self.lanes.iter_mut().flatten().flat_map(Lane::drain_fresh).collect();
+        self.refuse(given, Refusal::Later(Duration::ZERO));
+    }
+
     /// For which webhooks nothing should be leased now.
     pub fn closed(&mut self, now: Instant) -> Closed {
         let cap = self.lane_cap();

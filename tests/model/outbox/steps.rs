@@ -18,6 +18,7 @@ impl Outbox {
         Self {
             without,
             ordered,
+            webhook: true,
             txs,
             seqs: [0; EVENTS],
             cursor: (start, 0),
@@ -27,6 +28,7 @@ impl Outbox {
             due: [false; EVENTS],
             cancel: None,
             canceled: [false; EVENTS],
+            must_arrive: [false; EVENTS],
             relays: Default::default(),
             arrived: [false; EVENTS],
             disorder: false,
@@ -36,6 +38,11 @@ impl Outbox {
             failures,
             cancels,
         }
+    }
+
+    /// The same, with another webhook for the events until this one comes.
+    pub(super) fn before_the_webhook(self) -> Self {
+        Self { webhook: false, ..self }
     }
 
     fn committed(&self) -> Snapshot {
@@ -103,6 +110,7 @@ impl Outbox {
             let mut to = |word: &str, tx: Tx, seq: u8| {
                 let mut next = self.clone();
                 (next.txs[event], next.seqs[event]) = (tx, seq);
+                next.must_arrive[event] |= tx == Tx::Open && self.webhook;
                 steps.push((format!("transaction {event} {word}"), next));
             };
             match self.txs[event] {
@@ -149,7 +157,10 @@ impl Outbox {
             self.without != Without::LeavingOut && self.seqs[event] <= lead.ahead && is_recorded(event)
         };
         match event.filter(|event| !leaves_out(*event)) {
-            Some(event) => lead.entries.push(Entry { event, sent: false, settled: false, after: position }),
+            Some(event) => {
+                let wanted = self.webhook;
+                lead.entries.push(Entry { event, wanted, sent: false, settled: false, after: position });
+            }
             None => match lead.entries.last_mut() {
                 Some(last) => last.after = position,
                 None => lead.done = position,
@@ -174,7 +185,9 @@ impl Outbox {
             let event = lead.entries[index].event;
             lead.entries[index].settled = true;
             lead.ahead = lead.ahead.max(self.seqs[event]);
-            if delivered {
+            if !lead.entries[index].wanted {
+                // It was the other one's.
+            } else if delivered {
                 next.logged[event] = true;
             } else if self.pending[event] == Pending::No && !self.logged[event] {
                 next.pending[event] = Pending::Free;
@@ -208,11 +221,14 @@ impl Outbox {
             self.reads(relay, lead, steps);
         }
         for (index, entry) in lead.entries.iter().enumerate().filter(|(_, entry)| !entry.settled) {
-            if entry.sent {
+            if entry.sent || !entry.wanted {
                 self.records(relay, Some((index, true)), steps);
             } else if self.ordered {
-                let is_next = lead.entries[..index].iter().all(|before| before.settled);
-                if is_next || self.without == Without::PuttingAsideInOrder {
+                let before = || lead.entries[..index].iter().filter(|before| !before.settled);
+                let in_order =
+                    self.without == Without::PuttingAsideInOrder || !before().any(|one| one.wanted);
+                let passed = self.without == Without::PassingTheUnwanted || !before().any(|one| !one.wanted);
+                if in_order && passed {
                     self.records(relay, Some((index, false)), steps);
                 }
             } else {
