@@ -35,7 +35,7 @@ BEGIN
 
     IF EXISTS (SELECT FROM unnest(p_leases) l WHERE l <> 0) THEN
         SELECT * INTO stale, locked FROM webhook._relay_return(
-            at, p_instance, p_delivery_ids, p_outcomes, p_numbers, p_tries, p_leases, p_errors, p_delays_ms);
+            at, p_instance, p_delivery_ids, p_outcomes, p_numbers, p_tries, p_leases, p_ages_ms, p_errors, p_delays_ms);
     END IF;
 
     is_logged := ARRAY(SELECT v.outcome IN ('delivered', 'failed', 'retry') AND v.place <> ALL (stale || locked)
@@ -96,7 +96,7 @@ END $$;
 -- that cannot be given back now (locked): somebody has locked the row, or the next one of its key, which its going makes due.
 CREATE FUNCTION webhook._relay_return(
     p_at timestamptz, p_instance text, p_delivery_ids text[], p_outcomes text[], p_numbers integer[], p_tries integer[],
-    p_leases bigint[], p_errors text[], p_delays_ms bigint[], OUT stale bigint[], OUT locked bigint[])
+    p_leases bigint[], p_ages_ms integer[], p_errors text[], p_delays_ms bigint[], OUT stale bigint[], OUT locked bigint[])
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
 DECLARE
     found bigint[];
@@ -164,8 +164,13 @@ BEGIN
         -- The log is looked at for these alone: who reads a table before writing to it deadlocks with REINDEX.
         IF gone <> '{}' THEN
             -- Neither pending nor canceled nor ever attempted: claimed on a server whose standby, which is where we are, never heard of the claim.
-            stale := stale || ARRAY(SELECT g.place FROM unnest(gone) g(place) WHERE NOT EXISTS (
-                SELECT FROM webhook.attempts a WHERE a.delivery_id = p_delivery_ids[g.place]));
+            -- Or claimed there and here, and delivered meanwhile: then a failure means nothing any more.
+            stale := stale || ARRAY(
+                SELECT g.place FROM unnest(gone) g(place)
+                WHERE NOT EXISTS (SELECT FROM webhook.attempts a WHERE a.delivery_id = p_delivery_ids[g.place])
+                   OR p_outcomes[g.place] <> 'delivered' AND EXISTS (
+                       SELECT FROM webhook.attempts a WHERE a.delivery_id = p_delivery_ids[g.place] AND a.outcome = 'delivered'
+                         AND a.at >= p_at - p_ages_ms[g.place] * interval '1 millisecond'));
         END IF;
     END IF;
 END $$;

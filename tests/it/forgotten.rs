@@ -105,3 +105,28 @@ async fn what_was_claimed_where_nobody_knows_of_it_is_sent_again() {
     let logged = "SELECT outcome FROM webhook.attempts ORDER BY number";
     assert_eq!(db.rows(logged).await.concat(), ["canceled", "retry"]);
 }
+
+#[tokio::test]
+async fn a_failure_on_the_way_since_before_another_relay_delivered_it_means_nothing() {
+    let db = Database::new().await;
+    let (webhook, _) = db.webhook("https://example.com/", "").await;
+    let event = db.emit("user.created", "{}").await;
+    let delivery = db.value(&format!("SELECT webhook._delivery_id('{event}', '{webhook}')")).await;
+    let record = async |outcome: &str, number: u32, lease: u32, age: u32| {
+        db.run(&format!(
+            "SELECT webhook._relay_record('{RELAY}', NULL, NULL, NULL, NULL, NULL, '{{{delivery}}}', '{{{event}}}', '{{{webhook}}}', '{{NULL}}',
+                 '{{{outcome}}}', '{{{number}}}', '{{1}}', '{{{lease}}}', '{{{age}}}', '{{200}}', '{{1}}', '{{NULL}}', '{{NULL}}', '{{NULL}}', '{{1000}}')"
+        ))
+        .await;
+    };
+    let status = async || db.value("SELECT status || attempts FROM webhook.deliveries").await;
+    record("delivered", 1, 0, 1000).await;
+    // Claimed on a former primary, where it had failed once.
+    for outcome in ["retry", "failed"] {
+        record(outcome, 2, 7, 2000).await;
+        assert_eq!(status().await, "delivered1", "{outcome}");
+    }
+    // A replay since then, which was canceled on its way.
+    record("retry", 2, 7, 500).await;
+    assert_eq!(status().await, "canceled2");
+}
