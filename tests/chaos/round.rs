@@ -20,7 +20,7 @@ use crate::verdict::{self, Account};
 
 /// Leases of the dead run for 30 s, and a drain may need two of them.
 const PATIENCE: Duration = Duration::from_secs(150);
-const PATHS: [&str; 6] = ["/plain", "/ordered", "/both", "/pauses", "/keeps", "/new"];
+const PATHS: [&str; 7] = ["/plain", "/ordered", "/both", "/pauses", "/keeps", "/turns", "/new"];
 
 /// Plays the round of a seed; an error is the report.
 pub async fn run(seed: u64, firewall: Option<&Firewall>) -> Result<Account, String> {
@@ -43,10 +43,11 @@ pub async fn run(seed: u64, firewall: Option<&Firewall>) -> Result<Account, Stri
     let both = create("/both", r#"{"ordered": true, "max_in_flight": 4}"#).await;
     let pauses = create("/pauses", "{}").await;
     let keeps = create("/keeps", r#"{"keep_backlog": true}"#).await;
+    let turns = create("/turns", r#"{"ordered": true}"#).await;
     let webhooks = Webhooks {
         target: receiver.url(""),
         steady: vec![plain.clone(), ordered, both],
-        fickle: vec![pauses.clone(), keeps.clone()],
+        fickle: vec![pauses.clone(), keeps.clone(), turns.clone()],
         unordered: vec![plain, pauses.clone(), keeps.clone()],
     };
 
@@ -82,7 +83,7 @@ pub async fn run(seed: u64, firewall: Option<&Firewall>) -> Result<Account, Stri
 
     // The session of before may have died with the server.
     let session = scene.servers.session().await;
-    for webhook in [pauses, keeps] {
+    for webhook in [pauses, keeps, turns] {
         session.run(&format!("SELECT chaos.update_webhook('{webhook}', '{{\"status\": \"active\"}}')")).await;
     }
     // What was put aside while its webhook was deleted goes now rather than in ten minutes.
