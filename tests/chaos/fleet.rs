@@ -13,6 +13,7 @@ use webhook_tests::process::Signal;
 use webhook_tests::relay::Relay;
 
 use crate::servers;
+use crate::ways::TRUST;
 
 /// At most so many at once.
 const MOST: usize = 3;
@@ -25,7 +26,8 @@ pub struct Place {
     links: Vec<Proxy>,
     relay: Relay,
     doomed: bool,
-    thawed: Option<SystemTime>,
+    /// Since when it is frozen, and until when.
+    frozen: Option<(SystemTime, SystemTime)>,
 }
 
 impl Place {
@@ -91,7 +93,7 @@ impl Fleet {
                 links.push(Proxy::before(*server).await);
             }
             let relay = self.launch(&links, random, doom).await;
-            self.places.push(Place { links, relay, doomed: doom.is_some(), thawed: None });
+            self.places.push(Place { links, relay, doomed: doom.is_some(), frozen: None });
         }
     }
 
@@ -131,7 +133,8 @@ impl Fleet {
     /// SIGSTOP, until so much later.
     pub fn freeze(&mut self, place: usize, time: Duration) {
         self.places[place].relay.signal(Signal::STOP);
-        self.places[place].thawed = Some(SystemTime::now() + time);
+        let now = SystemTime::now();
+        self.places[place].frozen = Some((now, now + time));
     }
 
     /// SIGTERM; another one takes its place at once.
@@ -146,8 +149,10 @@ impl Fleet {
     }
 
     fn thaw(&mut self, place: usize) {
-        if self.places[place].thawed.take().is_some() {
-            self.upset.push(SystemTime::now());
+        if let Some((since, _)) = self.places[place].frozen.take() {
+            // If it was not for long, it may go on with what it had read before it sees that another one leads.
+            let now = SystemTime::now();
+            self.upset.push(if since + TRUST > now { since } else { now });
         }
         self.places[place].relay.signal(Signal::CONT);
     }
@@ -155,7 +160,7 @@ impl Fleet {
     /// Starts dead relays again and thaws those whose time has come.
     pub async fn tend(&mut self, random: &mut StdRng) {
         for place in 0..self.places.len() {
-            if self.places[place].thawed.is_some_and(|at| at <= SystemTime::now()) {
+            if self.places[place].frozen.is_some_and(|(_, until)| until <= SystemTime::now()) {
                 self.thaw(place);
             }
             if let Some(status) = self.places[place].relay.status() {
@@ -182,7 +187,8 @@ impl Fleet {
         }
     }
 
-    /// Since when relays may have died that were found dead since the last call, and when frozen ones woke.
+    /// Since when relays may have died that were found dead since the last call, and since when those that woke had been frozen, or
+    /// when they woke.
     pub fn take_upset(&mut self) -> Vec<SystemTime> {
         std::mem::take(&mut self.upset)
     }
@@ -195,7 +201,7 @@ impl Fleet {
 
     /// True while one is frozen or about to end.
     pub fn is_unsettled(&self) -> bool {
-        !self.leaving.is_empty() || self.places.iter().any(|place| place.thawed.is_some())
+        !self.leaving.is_empty() || self.places.iter().any(|place| place.frozen.is_some())
     }
 
     /// The relays' clocks are off by so many seconds.

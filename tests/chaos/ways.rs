@@ -11,7 +11,7 @@ use crate::faults::{Landed, Scene};
 use crate::plan::{Standby, Takeover};
 
 /// For so long a relay that is cut off goes on sending what it has read: `TRUST` in relay/src/context.rs, and one request.
-const TRUST: Duration = Duration::from_secs(12);
+pub(crate) const TRUST: Duration = Duration::from_secs(12);
 
 /// A relay sends what it claimed for so long after that: half of a lease.
 const CLAIMED: Duration = Duration::from_secs(16);
