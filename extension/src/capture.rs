@@ -56,14 +56,12 @@ unsafe extern "C-unwind" fn guarded(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys:
 
 fn capture(change: &Change) {
     let plan = plan::of(change);
-    if plan.paused {
+    // TRUNCATE asks for itself: the plan does not know its type.
+    let is_row = change.operation != Operation::Truncate;
+    if plan.paused || is_row && !(settings::CAPTURE_UNMATCHED.get() || plan.is_wanted()) {
         return;
     }
-    let emit = || match change.operation {
-        Operation::Truncate => truncate::emit(change, &plan),
-        _ if settings::CAPTURE_UNMATCHED.get() || plan.is_wanted() => emit(change, &plan),
-        _ => {}
-    };
+    let emit = || if is_row { emit(change, &plan) } else { truncate::emit(change, &plan) };
     if plan.warn_on_error { tolerant::attempt(&plan, emit) } else { emit() }
 }
 

@@ -13,7 +13,7 @@ CREATE FUNCTION webhook._relay_record(
     p_tries integer[], p_leases bigint[], p_ages_ms integer[], p_codes integer[], p_times_ms integer[], p_errors text[],
     p_response_headers text[], p_response_bodies bytea[], p_delays_ms bigint[], OUT n bigint, OUT locked bigint[])
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp
-    -- One plan for good, along the indexes: planned for each batch's arrays it takes twice the time, of one outcome as of a thousand.
+    -- One plan for good, along the indexes: planned for each batch's arrays, a leased delivery takes twice the time.
     SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
 DECLARE
     at timestamptz := clock_timestamp();

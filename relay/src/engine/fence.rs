@@ -58,13 +58,12 @@ impl Fence {
 
     /// What need not wait any more, in order.
     fn lift(&mut self, ledger: &Ledger) -> Vec<Delivery> {
-        let (free, waiting) =
+        let (free, waiting): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.waiting).into_iter().partition(|(ticket, _)| ledger.has_passed(*ticket));
         self.waiting = waiting;
         if self.waiting.is_empty() {
             self.since = None;
         }
-        let free: Vec<(Ticket, Delivery)> = free;
         free.into_iter().map(|(_, delivery)| delivery).collect()
     }
 
