@@ -25,6 +25,7 @@ mod unguarded;
 mod wakeup;
 mod wal;
 mod watch;
+mod window;
 
 pgrx::pg_module_magic!();
 

@@ -10,13 +10,19 @@ pub fn position() -> u64 {
     unsafe { unguarded::GetXLogInsertRecPtr() }
 }
 
-#[pg_extern(sql = false)]
-fn _wal_mark() -> TableIterator<'static, (name!(lsn, i64), name!(next_xid, i64))> {
+/// First the WAL insert position, then the next transaction id: what any transaction from that one on emits lies at or after the position.
+pub fn mark() -> (i64, i64) {
     // The order matters: whoever gets an xid from next_xid on does so after lsn was passed.
     let lsn = position();
     // SAFETY: reads shared memory under XidGenLock.
     let next = unsafe { pg_sys::ReadNextFullTransactionId() };
-    TableIterator::once((lsn as i64, next.value as i64))
+    (lsn as i64, next.value as i64)
+}
+
+/// For the tables of 0.1, which ask for it in SQL.
+#[pg_extern(sql = false)]
+fn _wal_mark() -> TableIterator<'static, (name!(lsn, i64), name!(next_xid, i64))> {
+    TableIterator::once(mark())
 }
 
 #[pg_extern(sql = false)]

@@ -12,11 +12,6 @@
 --   mark   [lsn, xid]: transactions from xid on emit at lsn or later. Once xmax(low) reaches xid, floor rises to lsn.
 -- And the term of the leader that reads it, by which _relay_record knows a window that was read before a crash or a failover.
 
-CREATE FUNCTION webhook._wal_mark() RETURNS TABLE (lsn bigint, next_xid bigint)
-    ROWS 1 LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', '_wal_mark_wrapper';
-COMMENT ON FUNCTION webhook._wal_mark() IS
-    'First the WAL insert position, then the next transaction id: what any transaction from next_xid on emits lies at or after lsn.';
-
 CREATE FUNCTION webhook._flush_wal() RETURNS void
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', '_flush_wal_wrapper';
 COMMENT ON FUNCTION webhook._flush_wal() IS
@@ -27,26 +22,9 @@ CREATE FUNCTION webhook._flush_commits(from_xid bigint, to_xid bigint) RETURNS v
 COMMENT ON FUNCTION webhook._flush_commits(bigint, bigint) IS
     'Returns when the commits of transactions from from_xid to before to_xid are on disk and on the synchronous standbys: at once, unless one did not wait for that.';
 
--- The window that follows when this one is read to its end at snapshot high.
-CREATE FUNCTION webhook._next_window(w jsonb, high pg_snapshot) RETURNS text
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, webhook, pg_temp AS $$
-DECLARE
-    edge bigint := pg_snapshot_xmax(high)::text::bigint;
-    floor bigint := (w->>'floor')::bigint;
-    risen bigint := floor;
-    mark jsonb := w->'mark';
-    fresh record;
-BEGIN
-    IF mark IS NULL OR (mark->>1)::bigint <= edge THEN
-        risen := coalesce((mark->>0)::bigint, floor);
-        SELECT * INTO fresh FROM webhook._wal_mark();
-        mark := jsonb_build_array(fresh.lsn, fresh.next_xid);
-    END IF;
-    RETURN jsonb_build_object('term', w->'term', 'low', high, 'floor', risen, 'mark', mark, 'old', coalesce((
-        SELECT jsonb_agg(jsonb_build_array(x.xid, coalesce((SELECT (o->>1)::bigint FROM jsonb_array_elements(w->'old') o
-                                                            WHERE (o->>0)::bigint = x.xid), floor)))
-        FROM (SELECT x::text::bigint AS xid FROM pg_snapshot_xip(high) x) x), '[]'));
-END $$;
+CREATE FUNCTION webhook._next_window(w text, high text) RETURNS text
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', '_next_window_wrapper';
+COMMENT ON FUNCTION webhook._next_window(text, text) IS 'The window that follows when w is read to its end at snapshot high.';
 
 CREATE FUNCTION webhook._relay_read(
     p_window text, p_seq bigint, p_xid bigint, p_max_rows integer, p_max_bytes bigint, p_config text)
@@ -67,17 +45,22 @@ DECLARE
     -- Of the transactions that ran in low and are visible in high, those that began so many bytes of WAL ago are looked up
     -- one by one, so that the others' scan need not begin so far back.
     far CONSTANT bigint := 16 * 1024 * 1024;
-    far_xids xid8[];
-    far_floors bigint[];
-    near_xid xid8;
-    near_floor bigint;
+    far_xids xid8[] := '{}';
+    far_floors bigint[] := '{}';
+    near_xid xid8 := edge;
+    near_floor bigint := edge_floor;
+    -- With no far ones Postgres need not open any partition but the default one for them, at a third of a small page's cost.
+    far_id text;
 BEGIN
-    SELECT coalesce(array_agg(o.xid::text::xid8) FILTER (WHERE o.is_far), '{}'), coalesce(array_agg(o.floor) FILTER (WHERE o.is_far), '{}'),
-           least(min(o.xid) FILTER (WHERE NOT o.is_far)::text::xid8, edge), least(min(o.floor) FILTER (WHERE NOT o.is_far), edge_floor)
-    INTO far_xids, far_floors, near_xid, near_floor
-    FROM (SELECT (v->>0)::bigint AS xid, (v->>1)::bigint AS floor, (v->>1)::bigint < edge_floor - far AS is_far
-          FROM jsonb_array_elements(w->'old') v
-          WHERE pg_visible_in_snapshot((v->>0)::xid8, high)) o;
+    IF w->'old' <> '[]' THEN
+        SELECT coalesce(array_agg(o.xid::text::xid8) FILTER (WHERE o.is_far), '{}'), coalesce(array_agg(o.floor) FILTER (WHERE o.is_far), '{}'),
+               least(min(o.xid) FILTER (WHERE NOT o.is_far)::text::xid8, edge), least(min(o.floor) FILTER (WHERE NOT o.is_far), edge_floor)
+        INTO far_xids, far_floors, near_xid, near_floor
+        FROM (SELECT (v->>0)::bigint AS xid, (v->>1)::bigint AS floor, (v->>1)::bigint < edge_floor - far AS is_far
+              FROM jsonb_array_elements(w->'old') v
+              WHERE pg_visible_in_snapshot((v->>0)::xid8, high)) o;
+    END IF;
+    far_id := CASE WHEN far_xids = '{}' THEN '~' ELSE '' END;
 
     -- (seq, xid) > (p_seq, after_xid) is spelled out: as a row comparison it would be the index scan's starting point instead
     -- of the floor, and with p_seq = 0 every read would walk the whole index.
@@ -98,6 +81,7 @@ BEGIN
              CROSS JOIN LATERAL (
                  SELECT * FROM webhook.events r
                  WHERE r.seq >= greatest(o.floor, p_seq) AND (r.seq > p_seq OR r.xid > after_xid) AND r.xid = o.xid AND r.epoch = here
+                   AND r.id > far_id
                  ORDER BY r.seq, r.xid LIMIT p_max_rows) e
              ORDER BY e.seq, e.xid LIMIT p_max_rows)
             ORDER BY seq, xid LIMIT p_max_rows
@@ -115,7 +99,7 @@ BEGIN
     RETURN QUERY
     SELECT NULL::text, NULL::text, NULL::timestamptz, NULL::bytea, NULL::bytea, NULL::text, NULL::text, NULL::text,
            NULL::bigint, NULL::text, NULL::bigint, NULL::bigint,
-           (w || jsonb_build_object('high', high))::text, webhook._next_window(w, high),
+           (w || jsonb_build_object('high', high))::text, webhook._next_window(p_window, high::text),
            p_config IS NULL OR EXISTS (
                SELECT FROM webhook.changes c
                WHERE c.xid >= pg_snapshot_xmin(p_config::pg_snapshot)

@@ -23,6 +23,8 @@ DROP FUNCTION webhook._relay_record(text, bigint, text, bigint, bigint, bigint, 
 DROP FUNCTION webhook._relay_return(timestamptz, text, text[], text[], integer[], integer[], bigint[], text[], bigint[]);
 DROP FUNCTION webhook._check_signing(jsonb, text);
 DROP FUNCTION webhook._masked(text);
+DROP FUNCTION webhook._next_window(jsonb, pg_snapshot);
+DROP FUNCTION webhook._wal_mark();
 DROP FUNCTION webhook._seconds(jsonb);
 DROP FUNCTION webhook._headers(text, text, jsonb, text[], text, text, timestamptz, json, json, text, text, text, timestamptz);
 

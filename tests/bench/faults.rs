@@ -115,14 +115,14 @@ async fn stopped(cluster: &Cluster, report: &mut Report) {
 async fn subtransactions(cluster: &Cluster, report: &mut Report) {
     let db = Database::on(cluster).await;
     db.run(
-        "CREATE FUNCTION timed(inner boolean, OUT p99 float) LANGUAGE plpgsql AS $$
+        "CREATE FUNCTION timed(apart boolean, OUT p99 float) LANGUAGE plpgsql AS $$
          DECLARE
              began timestamptz;
              took float[] := '{}';
          BEGIN
              FOR n IN 1..10000 LOOP
                  began := clock_timestamp();
-                 IF inner THEN
+                 IF apart THEN
                      BEGIN PERFORM webhook_emit('bench.tick', to_jsonb(n)); EXCEPTION WHEN division_by_zero THEN NULL; END;
                  ELSE
                      PERFORM webhook_emit('bench.tick', to_jsonb(n));

@@ -62,7 +62,8 @@ async fn round(cluster: &Cluster, bad: bool) -> (f64, f64) {
     db.webhook(&sink.url, "events => '{bench.many}'").await;
     db.webhook(&receiver.url("/timed"), "events => '{bench.tick}'").await;
     let rate = burst(&db, &mut sink, &relay, "bench.many", (EVENTS, 1)).await;
-    let (mut latencies, _) = latency::measure(&db, &receiver, TIMED, Duration::from_millis(4)).await;
+    let arrivals = latency::measure(&db, &receiver, TIMED, Duration::from_millis(4)).await;
+    let mut latencies: Vec<f64> = arrivals.iter().map(|arrival| arrival.whole).collect();
     latencies.sort_by(f64::total_cmp);
     (rate, quantile(&latencies, 0.99))
 }

@@ -97,3 +97,40 @@ async fn every_event_is_read_once_and_those_of_a_row_in_order() {
         read.iter().map(|(id, _)| id).collect::<std::collections::HashSet<_>>().len().to_string()
     );
 }
+
+#[tokio::test]
+async fn the_next_window_begins_where_each_running_transaction_may_have_emitted() {
+    let db = Database::new().await;
+    let first = r#"{"low": "3:3:", "floor": 0, "old": []}"#;
+    let window = r#"{"term": 5, "low": "10:12:10", "high": "10:19:10", "floor": 600, "mark": [700, 20], "old": [[10, 400]]}"#;
+    let rows = [
+        // Not all that may emit below 700 have begun.
+        (
+            window,
+            "10:19:10,13",
+            r#"{"term": 5, "low": "10:19:10,13", "floor": 600, "mark": [700, 20], "old": [[10, 400], [13, 600]]}"#,
+        ),
+        // They have: the floor rises, and a new mark is set. Those that run keep the floors that they had.
+        (
+            window,
+            "10:20:10,13",
+            r#"{"term": 5, "low": "10:20:10,13", "floor": 700, "old": [[10, 400], [13, 600]]}"#,
+        ),
+        (first, "20:20:", r#"{"term": null, "low": "20:20:", "floor": 0, "old": []}"#),
+    ];
+    for (window, high, next) in rows {
+        let fresh =
+            r#"jsonb_build_object('mark', jsonb_build_array((w.lsn - '0/0')::bigint, w.xid::text::bigint))"#;
+        let sql = format!(
+            "SELECT n @> '{next}' AND '{next}' @> n - CASE WHEN '{next}'::jsonb ? 'mark' THEN '' ELSE 'mark' END,
+                    '{next}'::jsonb ? 'mark' OR n @> {fresh}
+             FROM (SELECT pg_current_wal_insert_lsn(), pg_snapshot_xmax(pg_current_snapshot())) w(lsn, xid),
+                  LATERAL (SELECT webhook._next_window('{window}', '{high}')::jsonb) v(n)"
+        );
+        assert_eq!(db.rows(&sql).await, [["t", "t"]], "{window} at {high}");
+    }
+    for (window, high) in [("{}", "20:20:"), (first, "20")] {
+        let refusal = db.refusal(&format!("SELECT webhook._next_window('{window}', '{high}')")).await;
+        assert_eq!(refusal.code, "22023", "{refusal:?}");
+    }
+}
