@@ -39,12 +39,21 @@ pub async fn run(cluster: &Cluster) {
     report.add("fanout_per_second", rate, "arrivals a second, each event at 100 webhooks");
     report.add("fanout_ratio", rate / bare, "of the ceiling");
 
-    let before = sink.count();
     webhooks(&db, &sink.url, "bench.all", MANY_WEBHOOKS).await;
-    let start = Instant::now();
-    db.run("SELECT webhook_emit('bench.all', '{}')").await;
-    recorded(&db, before + MANY_WEBHOOKS).await;
-    let seconds = start.elapsed().as_secs_f64();
+    let (mut done, mut times) = (sink.count(), Vec::new());
+    for _ in 0..=ROUNDS {
+        let start = Instant::now();
+        db.run("SELECT webhook_emit('bench.all', '{}')").await;
+        done += MANY_WEBHOOKS;
+        recorded(&db, done).await;
+        times.push(start.elapsed().as_secs_f64());
+    }
+    report.add(
+        "first_to_10000_s",
+        times.remove(0),
+        "s from emit to all recorded, of which the relay knows none yet",
+    );
+    let seconds = median(times);
     report.add("one_event_to_10000_s", seconds, "s from emit to all recorded (2 wanted at most)");
     report.add("one_event_of_ceiling", MANY_WEBHOOKS as f64 / seconds / bare, "of the ceiling");
     drop(relay);

@@ -118,16 +118,18 @@ async fn subtransactions(cluster: &Cluster, report: &mut Report) {
         "CREATE FUNCTION timed(apart boolean, OUT p99 float) LANGUAGE plpgsql AS $$
          DECLARE
              began timestamptz;
+             ended timestamptz;
              took float[] := '{}';
          BEGIN
              FOR n IN 1..10000 LOOP
-                 began := clock_timestamp();
                  IF apart THEN
-                     BEGIN PERFORM webhook_emit('bench.tick', to_jsonb(n)); EXCEPTION WHEN division_by_zero THEN NULL; END;
+                     BEGIN
+                         began := clock_timestamp(); PERFORM webhook_emit('bench.tick', to_jsonb(n)); ended := clock_timestamp();
+                     EXCEPTION WHEN division_by_zero THEN NULL; END;
                  ELSE
-                     PERFORM webhook_emit('bench.tick', to_jsonb(n));
+                     began := clock_timestamp(); PERFORM webhook_emit('bench.tick', to_jsonb(n)); ended := clock_timestamp();
                  END IF;
-                 took := took || extract(epoch FROM clock_timestamp() - began)::float;
+                 took := took || extract(epoch FROM ended - began)::float;
              END LOOP;
              SELECT percentile_cont(0.99) WITHIN GROUP (ORDER BY t) INTO p99 FROM unnest(took) t;
          END $$",
