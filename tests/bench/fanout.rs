@@ -16,6 +16,7 @@ const EVENTS: usize = 1000;
 const WEBHOOKS: usize = 100;
 const MANY_WEBHOOKS: usize = 10_000;
 const FAR_EVENTS: usize = 30_000;
+const FAR_KNOWN: usize = 5000;
 const FAR_WEBHOOKS: usize = 1000;
 
 /// Runs the scenario.
@@ -61,6 +62,8 @@ pub async fn run(cluster: &Cluster) {
     let (mut sink, db) = (Sink::start(), Database::on(cluster).await);
     let relay = Relay::start_with(&db.url(), &["--max-in-flight", "1024"]).await;
     db.webhook(&format!("{}far", sink.url), r#"options => '{"max_in_flight": 512}'"#).await;
+    // It has shown first that it can take so many at a time.
+    burst(&db, &mut sink, &relay, "bench.far", (FAR_KNOWN, 1)).await;
     let rate = burst(&db, &mut sink, &relay, "bench.far", (FAR_EVENTS, 1)).await;
     report.add("far_per_second", rate, "arrivals a second, 100 ms away, 512 in flight (4,500 wanted)");
     far_apart(cluster, &mut report).await;

@@ -113,6 +113,7 @@ SELECT a.n, a.delivery_id, a.at, k.key, k.turn, k.before FROM (
 JOIN chaos.arrived a ON a.n = k.n WHERE k.before > k.turn AND a.at - a.signed_at < interval '10 seconds'
   -- What was on its way when it was canceled may still come, and what comes after it need not wait.
   AND NOT EXISTS (SELECT FROM webhook.attempts t WHERE t.delivery_id = a.delivery_id AND t.number = 0)
+  AND a.delivery_id NOT IN (SELECT delivery_id FROM chaos.undone_cancel)
   -- An asynchronous standby does not know all that was sent, and begins anew where it stands.
   AND NOT (EXISTS (SELECT FROM chaos.fault f WHERE f.name LIKE 'FailOver%Asynchronous%' AND f.began < a.at)
            AND EXISTS (SELECT FROM chaos.arrived b WHERE b.delivery_id = a.delivery_id AND b.n < a.n));

@@ -23,6 +23,7 @@ CREATE TABLE chaos.acknowledged (name bigint NOT NULL);
 CREATE TABLE chaos.undone_event (event_id text NOT NULL);
 CREATE TABLE chaos.undone_version (webhook_id text NOT NULL);
 CREATE TABLE chaos.undone_replay (delivery_id text NOT NULL);
+CREATE TABLE chaos.undone_cancel (delivery_id text NOT NULL);
 
 -- What the receiver saw, and what was done to it all; written when it is over.
 CREATE TABLE chaos.arrived (
@@ -108,7 +109,8 @@ $$;
 -- After a failover: what the former primary knows, and what of that never happened.
 CREATE FUNCTION chaos.known() RETURNS jsonb LANGUAGE sql AS $$
     SELECT jsonb_build_object('events', (SELECT jsonb_agg(e.id) FROM webhook.events e), 'secrets', (SELECT jsonb_agg(s) FROM chaos.secret s),
-                              'replays', (SELECT jsonb_agg(r) FROM chaos.replayed r), 'versions', (SELECT jsonb_agg(v) FROM chaos.version v))
+                              'replays', (SELECT jsonb_agg(r) FROM chaos.replayed r), 'versions', (SELECT jsonb_agg(v) FROM chaos.version v),
+                              'cancels', (SELECT coalesce(jsonb_agg(t.delivery_id), '[]') FROM webhook.attempts t WHERE t.number = 0))
 $$;
 CREATE FUNCTION chaos.undo(known jsonb) RETURNS void LANGUAGE sql AS $$
     INSERT INTO chaos.undone_event SELECT jsonb_array_elements_text(known->'events') EXCEPT SELECT e.id FROM webhook.events e;
@@ -120,4 +122,6 @@ CREATE FUNCTION chaos.undo(known jsonb) RETURNS void LANGUAGE sql AS $$
         INSERT INTO chaos.replayed SELECT * FROM jsonb_populate_recordset(NULL::chaos.replayed, known->'replays') EXCEPT SELECT * FROM chaos.replayed
         RETURNING delivery_id)
     INSERT INTO chaos.undone_replay SELECT delivery_id FROM undone;
+    INSERT INTO chaos.undone_cancel SELECT jsonb_array_elements_text(known->'cancels')
+    EXCEPT SELECT t.delivery_id FROM webhook.attempts t WHERE t.number = 0;
 $$;
