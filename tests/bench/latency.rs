@@ -42,6 +42,7 @@ pub async fn run(cluster: &Cluster) {
         quantile(&commits, 0.5),
         "ms of it until the emitter hears that it is committed",
     );
+    report.add("commit_p99_ms", quantile(&commits, 0.99), "ms");
     report.add("latency_p50_ms", quantile(&latencies, 0.5), "ms (1.5 wanted at most)");
     report.add("latency_p99_ms", quantile(&latencies, 0.99), "ms (5 wanted at most)");
     report.add("latency_max_ms", quantile(&latencies, 1.0), "ms");

@@ -11,30 +11,41 @@ const TRANSACTIONS: usize = 500;
 /// Of a session, in one go: thousands a second, so that many begin while a page is being read.
 const QUICK_TRANSACTIONS: usize = 10_000;
 
+/// The first window of all.
+const FIRST: &str = r#"{"low": "3:3:", "floor": 0, "old": []}"#;
+
+/// At most fifty events (id, key, seq, xid), how this window goes on, and the window after it.
+async fn read_page(
+    reader: &Session,
+    window: &str,
+    (seq, xid): (&str, &str),
+) -> (Vec<Vec<String>>, String, String) {
+    let mut rows = reader
+        .rows(&format!(
+            "SELECT coalesce(id, ''), coalesce(key, ''), coalesce(seq::text, ''), coalesce(xid::text, ''), coalesce(more, ''), coalesce(next, '')
+             FROM webhook._relay_read('{window}', {seq}, {xid}, 50, 1000000, NULL)"
+        ))
+        .await;
+    let end = rows.pop().expect("the last row");
+    (rows, end[4].clone(), end[5].clone())
+}
+
 /// Reads page after page until told that all is emitted and a window that begins after that came back empty.
 async fn read_all(
     reader: &Session,
     mut emitting: tokio::sync::watch::Receiver<bool>,
 ) -> Vec<(String, String)> {
     let mut read = Vec::new();
-    let (mut window, mut seq, mut xid) =
-        (r#"{"low": "3:3:", "floor": 0, "old": []}"#.to_string(), String::from("0"), String::from("0"));
+    let (mut window, mut seq, mut xid) = (FIRST.to_string(), String::from("0"), String::from("0"));
     loop {
         let done = !*emitting.borrow_and_update() && seq == "0";
-        let rows = reader
-            .rows(&format!(
-                "SELECT coalesce(id, ''), coalesce(key, ''), coalesce(seq::text, ''), coalesce(xid::text, ''), coalesce(more, ''), coalesce(next, '')
-                 FROM webhook._relay_read('{window}', {seq}, {xid}, 50, 1000000, NULL)"
-            ))
-            .await;
-        let end = rows.last().expect("the last row").clone();
-        let page = &rows[..rows.len() - 1];
+        let (page, more, next) = read_page(reader, &window, (&seq, &xid)).await;
         read.extend(page.iter().map(|row| (row[0].clone(), row[1].clone())));
         if page.len() == 50 {
             let last = &page[49];
-            (window, seq, xid) = (end[4].clone(), last[2].clone(), last[3].clone());
+            (window, seq, xid) = (more, last[2].clone(), last[3].clone());
         } else {
-            (window, seq, xid) = (end[5].clone(), "0".into(), "0".into());
+            (window, seq, xid) = (next, "0".into(), "0".into());
             if done && page.is_empty() {
                 return read;
             }
@@ -101,7 +112,6 @@ async fn every_event_is_read_once_and_those_of_a_row_in_order() {
 #[tokio::test]
 async fn the_next_window_begins_where_each_running_transaction_may_have_emitted() {
     let db = Database::new().await;
-    let first = r#"{"low": "3:3:", "floor": 0, "old": []}"#;
     let window = r#"{"term": 5, "low": "10:12:10", "high": "10:19:10", "floor": 600, "mark": [700, 20], "old": [[10, 400]]}"#;
     let rows = [
         // Not all that may emit below 700 have begun.
@@ -116,21 +126,49 @@ async fn the_next_window_begins_where_each_running_transaction_may_have_emitted(
             "10:20:10,13",
             r#"{"term": 5, "low": "10:20:10,13", "floor": 700, "old": [[10, 400], [13, 600]]}"#,
         ),
-        (first, "20:20:", r#"{"term": null, "low": "20:20:", "floor": 0, "old": []}"#),
+        (FIRST, "20:20:", r#"{"term": null, "low": "20:20:", "floor": 0, "old": []}"#),
     ];
     for (window, high, next) in rows {
-        let fresh =
-            r#"jsonb_build_object('mark', jsonb_build_array((w.lsn - '0/0')::bigint, w.xid::text::bigint))"#;
+        // Others write meanwhile.
+        let fresh = "(n->'mark'->>0)::bigint BETWEEN w.lsn - '0/0' AND pg_current_wal_insert_lsn() - '0/0' AND (n->'mark'->>1)::bigint >= w.xid::text::bigint";
         let sql = format!(
             "SELECT n @> '{next}' AND '{next}' @> n - CASE WHEN '{next}'::jsonb ? 'mark' THEN '' ELSE 'mark' END,
-                    '{next}'::jsonb ? 'mark' OR n @> {fresh}
+                    '{next}'::jsonb ? 'mark' OR {fresh}
              FROM (SELECT pg_current_wal_insert_lsn(), pg_snapshot_xmax(pg_current_snapshot())) w(lsn, xid),
                   LATERAL (SELECT webhook._next_window('{window}', '{high}')::jsonb) v(n)"
         );
         assert_eq!(db.rows(&sql).await, [["t", "t"]], "{window} at {high}");
     }
-    for (window, high) in [("{}", "20:20:"), (first, "20")] {
+    for (window, high) in [("{}", "20:20:"), (FIRST, "20")] {
         let refusal = db.refusal(&format!("SELECT webhook._next_window('{window}', '{high}')")).await;
         assert_eq!(refusal.code, "22023", "{refusal:?}");
     }
+}
+
+#[tokio::test]
+async fn a_transaction_that_began_many_megabytes_ago_is_read_in_its_place() {
+    let db = Database::new().await;
+    let (slow, reader) = (db.connect().await, db.connect().await);
+    let emit = |key: u32| format!("SELECT webhook_emit('a.b', '{{}}', key => '{key}')");
+    slow.run(&format!("BEGIN; {}", emit(1))).await;
+    let mut window = FIRST.to_string();
+    for other in [10, 11, 12] {
+        // Each switch to a new segment passes up to 16 MiB.
+        db.run(&format!("SELECT pg_switch_wal(); {}", emit(other))).await;
+        let (page, _, next) = read_page(&reader, &window, ("0", "0")).await;
+        assert_eq!(page.iter().map(|row| row[1].clone()).collect::<Vec<_>>(), [other.to_string()]);
+        window = next;
+    }
+    let far = format!(
+        "SELECT (w->>'floor')::bigint - (w->'old'->0->>1)::bigint > 16 * 1024 * 1024 FROM (SELECT '{window}'::jsonb) v(w)"
+    );
+    assert_eq!(db.value(&far).await, "t", "{window}");
+    slow.run(&format!("{}; {}", emit(2), "SAVEPOINT a")).await;
+    db.run(&emit(13)).await;
+    slow.run(&format!("{}; COMMIT", emit(3))).await;
+    db.run(&emit(14)).await;
+    let (page, _, next) = read_page(&reader, &window, ("0", "0")).await;
+    assert_eq!(page.iter().map(|row| row[1].as_str()).collect::<Vec<_>>(), ["1", "2", "13", "3", "14"]);
+    let (page, _, _) = read_page(&reader, &next, ("0", "0")).await;
+    assert!(page.is_empty(), "{page:?}");
 }
