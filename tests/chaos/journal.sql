@@ -108,9 +108,12 @@ $$;
 
 -- After a failover: what the former primary knows, and what of that never happened.
 CREATE FUNCTION chaos.known() RETURNS jsonb LANGUAGE sql AS $$
-    SELECT jsonb_build_object('events', (SELECT jsonb_agg(e.id) FROM webhook.events e), 'secrets', (SELECT jsonb_agg(s) FROM chaos.secret s),
-                              'replays', (SELECT jsonb_agg(r) FROM chaos.replayed r), 'versions', (SELECT jsonb_agg(v) FROM chaos.version v),
-                              'cancels', (SELECT coalesce(jsonb_agg(t.delivery_id), '[]') FROM webhook.attempts t WHERE t.number = 0))
+    SELECT jsonb_object_agg(k.name, coalesce(k.all_, '[]')) FROM (
+        SELECT 'events', (SELECT jsonb_agg(e.id) FROM webhook.events e)
+        UNION ALL SELECT 'secrets', (SELECT jsonb_agg(s) FROM chaos.secret s)
+        UNION ALL SELECT 'replays', (SELECT jsonb_agg(r) FROM chaos.replayed r)
+        UNION ALL SELECT 'versions', (SELECT jsonb_agg(v) FROM chaos.version v)
+        UNION ALL SELECT 'cancels', (SELECT jsonb_agg(t.delivery_id) FROM webhook.attempts t WHERE t.number = 0)) k(name, all_)
 $$;
 CREATE FUNCTION chaos.undo(known jsonb) RETURNS void LANGUAGE sql AS $$
     INSERT INTO chaos.undone_event SELECT jsonb_array_elements_text(known->'events') EXCEPT SELECT e.id FROM webhook.events e;
