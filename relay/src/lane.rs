@@ -23,10 +23,10 @@ const FIRST_WINDOW: u32 = 8;
 const FIRST_REST: Duration = Duration::from_millis(250);
 const LONGEST_REST: Duration = Duration::from_secs(30);
 /// An answer that is too long to be read, or does not end in time, costs a connection, and the reading. For others not to
-/// wait for that, such a receiver gets some fifteen requests a second: rests after each of the long ones …
-const LONG_ANSWER_REST: Duration = Duration::from_millis(500);
+/// wait for that, such a receiver gets some thirty requests a second: rests after each of the long ones …
+const LONG_ANSWER_REST: Duration = Duration::from_millis(250);
 /// … and has no more than this in flight of those that are read for a second.
-const UNENDED_WINDOW: u32 = 16;
+const UNENDED_WINDOW: u32 = 32;
 /// A pause up to this long is waited out in memory.
 const SHORT_PAUSE: Duration = Duration::from_secs(1);
 /// A receiver slower than this is kept apart from the quick ones.
