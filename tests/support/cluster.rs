@@ -228,8 +228,14 @@ impl Cluster {
             title.is_ok_and(|title| title.contains("walwriter"))
         };
         let writer = children(self.pid()).into_iter().find(is_writer)?;
-        signal_to(writer, Signal::STOP);
-        Some(writer)
+        loop {
+            signal_to(writer, Signal::STOP);
+            // In its sleep it holds no lock. Stopped while it flushes, it would hold up whoever wants to know how far WAL is written.
+            match stopped_in(writer)?.as_str() {
+                EPOLL_WAIT => return Some(writer),
+                _ => signal_to(writer, Signal::CONT),
+            }
+        }
     }
 
     /// Where its data, its socket and its log are.
@@ -339,4 +345,19 @@ pub(crate) fn owner() -> Option<(u32, u32)> {
 pub fn free_port() -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("bind a port");
     listener.local_addr().expect("it has an address").port()
+}
+
+/// The number of the system call, as `/proc/*/syscall` spells it.
+const EPOLL_WAIT: &str = if cfg!(target_arch = "aarch64") { "22" } else { "232" };
+
+/// In which system call the process is stopped, once it is; none when it is gone.
+fn stopped_in(pid: u32) -> Option<String> {
+    loop {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        if stat.rsplit_once(") ")?.1.starts_with('T') {
+            let call = fs::read_to_string(format!("/proc/{pid}/syscall")).ok()?;
+            return call.split(' ').next().map(String::from);
+        }
+        std::thread::yield_now();
+    }
 }
