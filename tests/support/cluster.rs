@@ -354,10 +354,13 @@ const EPOLL_WAIT: &str = if cfg!(target_arch = "aarch64") { "22" } else { "232" 
 fn stopped_in(pid: u32) -> Option<String> {
     loop {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        if stat.rsplit_once(") ")?.1.starts_with('T') {
-            let call = fs::read_to_string(format!("/proc/{pid}/syscall")).ok()?;
-            return call.split(' ').next().map(String::from);
+        match stat.rsplit_once(") ")?.1.chars().next()? {
+            'T' => {
+                let call = fs::read_to_string(format!("/proc/{pid}/syscall")).ok()?;
+                return call.split(' ').next().map(String::from);
+            }
+            'Z' | 'X' => return None,
+            _ => std::thread::yield_now(),
         }
-        std::thread::yield_now();
     }
 }
