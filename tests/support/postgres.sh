@@ -54,6 +54,8 @@ from_trixie() {
     printf '#!/bin/sh\nexec %s --library-path %s --argv0 "$0" %s "$@"\n' "$loader" "$libraries" "$program" >"$folder/$bin/${program##*/}"
   done
   chmod +x "$folder/$bin"/*
+  # Without it Postgres compiles nothing; with it, but without LLVM, costly queries fail.
+  rm "$folder/usr/lib/postgresql/$major/lib/llvmjit.so"
   ln -s "$bin" "$folder/bin"
 }
 libraries="libaudit1 libc6 libcap-ng0 libcap2 libcom-err2 libgcc-s1 libgssapi-krb5-2 libicu76 libk5crypto3 libkeyutils1 libkrb5-3
