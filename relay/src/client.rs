@@ -17,7 +17,7 @@ use webhook_wire::options::StoreResponse;
 use webhook_wire::retry_after;
 use webhook_wire::target::Policy;
 
-use crate::outcome::{Answer, BodyEnd, Exchange, Failure};
+use crate::outcome::{Answer, BodyEnd, Exchange, Failure, Reading};
 use crate::request::Signed;
 
 mod connect;
@@ -34,16 +34,29 @@ use line::Line;
 use pool::{Origin, Pool};
 pub use tls::Tls;
 
-/// Of an answer's body so much may be stored …
+/// Of an answer's body so much may be stored, and is its beginning …
 const LONGEST_BODY: usize = 16 * 1024;
-/// … and so much is read, because a new connection costs more than that.
+/// … and so much is read of a whole one.
 const LONGEST_READ: usize = 256 * 1024;
 /// A request that HTTP/2 says was not processed is sent again so often …
 const MOST_REFUSALS: u32 = 5;
 /// … after so long, and twice as long each time.
 const REFUSED_FOR: Duration = Duration::from_millis(20);
-/// The status decides; for the rest of the answer there is so much time.
+/// The status decides; for the rest of the answer there is so much time …
 const BODY_TIME: Duration = Duration::from_secs(1);
+/// … or so much for its beginning.
+const START_TIME: Duration = Duration::from_millis(100);
+
+/// How an exchange is to be made.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms {
+    /// The whole exchange may take so long.
+    pub limit: Duration,
+    /// What of the answer is kept.
+    pub store: StoreResponse,
+    /// How much of it is waited for.
+    pub reading: Reading,
+}
 
 /// Sends requests; cheap to clone.
 #[derive(Debug, Clone)]
@@ -59,13 +72,13 @@ impl Client {
         Self { connector: Connector::new(policy, tls), pool: Pool::start(max_idle) }
     }
 
-    /// Sends a request and reads what may be read of the answer, all within `limit`.
-    pub async fn exchange(&self, request: Signed, limit: Duration, store: StoreResponse) -> Exchange {
-        let deadline = Instant::now() + limit;
-        timeout_at(deadline, self.carry(request, deadline, store)).await.unwrap_or(Err(Failure::Timeout))
+    /// Sends a request and reads what may be read of the answer, all within the limit.
+    pub async fn exchange(&self, request: Signed, terms: Terms) -> Exchange {
+        let deadline = Instant::now() + terms.limit;
+        timeout_at(deadline, self.carry(request, deadline, terms)).await.unwrap_or(Err(Failure::Timeout))
     }
 
-    async fn carry(&self, request: Signed, deadline: Instant, store: StoreResponse) -> Exchange {
+    async fn carry(&self, request: Signed, deadline: Instant, terms: Terms) -> Exchange {
         let Signed { mut request, client_cert } = request;
         let origin = address(&mut request, client_cert)?;
         let mut refusals = 0;
@@ -91,8 +104,7 @@ impl Client {
             }
         };
         let (head, body) = response.into_parts();
-        let until = deadline.min(Instant::now() + BODY_TIME);
-        let (body, end) = line.drive(beginning(body, until)).await;
+        let (body, end) = line.drive(beginning(body, terms.reading, deadline)).await;
         if let Line::Own(link) = line
             && end == BodyEnd::Complete
         {
@@ -101,8 +113,8 @@ impl Client {
         Ok(Answer {
             status: head.status.as_u16(),
             retry_after: retry_after(&head.headers),
-            headers: (store != StoreResponse::None).then(|| as_json(&head.headers)),
-            body: (store == StoreResponse::Body && !body.is_empty()).then_some(body),
+            headers: (terms.store != StoreResponse::None).then(|| as_json(&head.headers)),
+            body: (terms.store == StoreResponse::Body && !body.is_empty()).then_some(body),
             end,
         })
     }
@@ -161,15 +173,20 @@ fn address(request: &mut Request<Full<Bytes>>, client_cert: Option<String>) -> R
 }
 
 /// The first bytes of the body, as far as they come in time.
-async fn beginning(mut body: Incoming, until: Instant) -> (Bytes, BodyEnd) {
+async fn beginning(mut body: Incoming, reading: Reading, deadline: Instant) -> (Bytes, BodyEnd) {
+    let (most, time, unended) = match reading {
+        Reading::Whole => (LONGEST_READ, BODY_TIME, BodyEnd::TooLong),
+        Reading::Start => (LONGEST_BODY, START_TIME, BodyEnd::Cut),
+    };
+    let until = deadline.min(Instant::now() + time);
     let mut start = BytesMut::new();
     let mut read = 0;
     let end = loop {
         if body.is_end_stream() {
             break BodyEnd::Complete;
         }
-        if read >= LONGEST_READ {
-            break BodyEnd::TooLong;
+        if read >= most {
+            break unended;
         }
         match timeout_at(until, body.frame()).await {
             Ok(None) => break BodyEnd::Complete,
@@ -179,7 +196,8 @@ async fn beginning(mut body: Incoming, until: Instant) -> (Bytes, BodyEnd) {
                 start.extend_from_slice(&data[..data.len().min(LONGEST_BODY - start.len())]);
                 read += data.len();
             }
-            Ok(Some(Err(_))) | Err(_) => break BodyEnd::Broken,
+            Ok(Some(Err(_))) => break BodyEnd::Broken,
+            Err(_) => break unended,
         }
     };
     (start.freeze(), end)

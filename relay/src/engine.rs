@@ -12,7 +12,7 @@ use crate::client::Client;
 use crate::context::Context;
 use crate::errand::{Errand, Errands};
 use crate::lead::{News, Orders};
-use crate::ledger::{Ledger, Position};
+use crate::ledger::{Ledger, Position, Ticket};
 use crate::matching::Registry;
 use crate::notice::Notice;
 use crate::post::Post;
@@ -74,6 +74,8 @@ struct Term {
     ledger: Ledger,
     /// The position in the last cursor row.
     written: Position,
+    /// The cursor had not passed this ticket then.
+    mark: (Ticket, Instant),
 }
 
 /// The dispatcher.

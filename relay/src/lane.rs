@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::delivery::{Claim, Delivery};
 use crate::matching::Hook;
-use crate::outcome::{BodyEnd, Exchange};
+use crate::outcome::{BodyEnd, Exchange, Reading};
 
 mod breaker;
 mod bucket;
@@ -23,10 +23,8 @@ const FIRST_WINDOW: u32 = 8;
 const FIRST_REST: Duration = Duration::from_millis(250);
 const LONGEST_REST: Duration = Duration::from_secs(30);
 /// An answer that is too long to be read, or does not end in time, costs a connection, and the reading. For others not to
-/// wait for that, such a receiver gets some thirty requests a second: rests after each of the long ones …
-const LONG_ANSWER_REST: Duration = Duration::from_millis(250);
-/// … and has no more than this in flight of those that are read for a second.
-const UNENDED_WINDOW: u32 = 32;
+/// wait for that, such a receiver rests after each, so that it gets some fifteen requests a second.
+const LONG_ANSWER_REST: Duration = Duration::from_millis(500);
 /// A pause up to this long is waited out in memory.
 const SHORT_PAUSE: Duration = Duration::from_secs(1);
 /// A receiver slower than this is kept apart from the quick ones.
@@ -62,7 +60,7 @@ pub struct Lane {
     rest: Option<Instant>,
     strikes: u32,
     latency: Option<Duration>,
-    /// Its last answer was too long to be read.
+    /// Its last answer that was read as a whole did not end.
     long_answers: bool,
     progress: Instant,
     host: Arc<str>,
@@ -248,6 +246,13 @@ impl Lane {
         Some((delivery, self.breaker.probe_at().is_some()))
     }
 
+    /// How much is waited for of the answer to what is sent next. While answers do not end, one at a time shows whether they still
+    /// do not.
+    #[must_use]
+    pub fn reading(&self) -> Reading {
+        if self.long_answers && self.in_flight > 0 { Reading::Start } else { Reading::Whole }
+    }
+
     /// The delivery that was sent in turn is answered.
     pub fn turn_ended(&mut self) {
         self.in_turn = false;
@@ -286,12 +291,13 @@ impl Lane {
         match exchange {
             Ok(answer) if (200..300).contains(&answer.status) => {
                 self.strikes = 0;
-                self.long_answers = answer.end == BodyEnd::TooLong;
-                let wider = (self.window + 1).min(self.ceiling(cap));
-                (self.window, self.rest) = match answer.end {
-                    BodyEnd::Complete => (wider, None),
-                    BodyEnd::Broken => (wider.min(UNENDED_WINDOW), None),
-                    BodyEnd::TooLong => (self.window.min(FIRST_WINDOW), Some(now + LONG_ANSWER_REST)),
+                let ended = matches!(answer.end, BodyEnd::Complete | BodyEnd::Broken);
+                if answer.end != BodyEnd::Cut {
+                    self.long_answers = !ended;
+                }
+                (self.window, self.rest) = match ended {
+                    true => ((self.window + 1).min(self.ceiling(cap)), None),
+                    false => (self.window.min(FIRST_WINDOW), Some(now + LONG_ANSWER_REST)),
                 };
                 self.breaker.succeed()
             }

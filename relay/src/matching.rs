@@ -97,6 +97,12 @@ impl Registry {
         self.hooks.values()
     }
 
+    /// How many are active.
+    #[must_use]
+    pub fn active(&self) -> usize {
+        self.iter().filter(|hook| hook.active).count()
+    }
+
     /// Those for which nothing can be signed, with why.
     pub fn locked(&self) -> impl Iterator<Item = (&str, &Locked)> {
         self.iter().filter_map(|hook| Some((hook.id(), hook.locked.as_ref()?)))

@@ -23,16 +23,28 @@ pub struct Answer {
     pub end: BodyEnd,
 }
 
+/// How much of an answer is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Reading {
+    /// To its end within reason, because a new connection costs more than that.
+    #[default]
+    Whole,
+    /// No more than its beginning: such a receiver's answers do not end.
+    Start,
+}
+
 /// How the reading of an answer's body ended. Whatever is not complete has cost the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum BodyEnd {
     /// There is no more.
     #[default]
     Complete,
-    /// It failed, or took too long.
+    /// It failed.
     Broken,
-    /// There is more than we want to read.
+    /// There is more than is ever read, or it takes longer.
     TooLong,
+    /// Of what was read to its beginning alone there is more.
+    Cut,
 }
 
 /// Why there was no usable answer.

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::delivery::{Claim, Delivery};
 use crate::lane::{Change, Gate, Lane};
 use crate::matching::Hook;
-use crate::outcome::{Course, Exchange, Verdict, judge};
+use crate::outcome::{Course, Exchange, Reading, Verdict, judge};
 
 mod hosts;
 mod upkeep;
@@ -40,6 +40,8 @@ pub struct Launch {
     pub delivery: Arc<Delivery>,
     /// To whom, as configured now.
     pub hook: Arc<Hook>,
+    /// How much of the answer to wait for.
+    pub reading: Reading,
 }
 
 /// A request under way.
@@ -295,6 +297,7 @@ impl Post {
             Gate::Open => {}
         }
         let doubtful = lane.is_doubtful().then(|| lane.host().clone());
+        let reading = lane.reading();
         let (delivery, probe) = lane.take(now)?;
         // As last configured, unless the request has an endpoint of its own.
         let hook = if delivery.hook.one_off { delivery.hook.clone() } else { lane.hook().clone() };
@@ -314,7 +317,7 @@ impl Post {
             doubtful,
             probe,
         });
-        Some(Launch { flight, delivery, hook })
+        Some(Launch { flight, delivery, hook, reading })
     }
 
     /// A request ended. `chance` in `0.0..1.0` spreads its retry.

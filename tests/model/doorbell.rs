@@ -170,6 +170,11 @@ impl Doorbell {
             Reader::Awake => {
                 let found = next.look();
                 let arms = !found;
+                if found {
+                    // It was not much.
+                    let little = Self { bell: true, reader: Reader::Armed, ..next.clone() };
+                    steps.push(("the reader reads a little, and arms".into(), little));
+                }
                 if arms && self.without == Without::ArmingFirst {
                     next.reader = Reader::Looked(self.somebody_commits());
                     steps.push(("the reader reads, then arms".into(), next));

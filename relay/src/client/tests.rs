@@ -11,6 +11,7 @@ use super::*;
 mod http2;
 
 const LIMIT: Duration = Duration::from_secs(5);
+const TERMS: Terms = Terms { limit: LIMIT, store: StoreResponse::Body, reading: Reading::Whole };
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
 fn client(allowed: &[&str]) -> Client {
@@ -26,7 +27,7 @@ fn request(url: &str) -> Signed {
 }
 
 async fn exchange(client: &Client, url: &str) -> Exchange {
-    client.exchange(request(url), LIMIT, StoreResponse::Body).await
+    client.exchange(request(url), TERMS).await
 }
 
 /// A receiver that treats each connection as told, and the number of connections it has had.
@@ -187,10 +188,10 @@ async fn a_long_body_is_cut_and_its_connection_closed() {
     })
     .await;
     let client = client(&["127.0.0.1"]);
-    for expected in 1..=2 {
-        let answer = exchange(&client, &url).await.unwrap();
-        assert_eq!(answer.body.unwrap().len(), LONGEST_BODY);
-        assert_eq!(answer.end, BodyEnd::TooLong);
+    let readings = [(Reading::Whole, BodyEnd::TooLong), (Reading::Start, BodyEnd::Cut)];
+    for ((reading, end), expected) in readings.into_iter().zip(1..) {
+        let answer = client.exchange(request(&url), Terms { reading, ..TERMS }).await.unwrap();
+        assert_eq!((answer.body.unwrap().len(), answer.end), (LONGEST_BODY, end));
         assert_eq!(connections.load(Ordering::SeqCst), expected);
     }
 }
@@ -209,7 +210,11 @@ async fn a_page_for_an_answer_is_read_to_its_end_and_its_connection_kept() {
 
 #[tokio::test]
 async fn the_status_counts_when_the_body_does_not_come() {
-    let (url, _) = answering("HTTP/1.1 201 Created\r\ncontent-length: 5\r\n\r\nab").await;
+    let (url, _) = receiver(|_, mut stream| async move {
+        read_request(&mut stream).await;
+        stream.write_all(b"HTTP/1.1 201 Created\r\ncontent-length: 5\r\n\r\nab").await.unwrap();
+    })
+    .await;
     let answer = exchange(&client(&["127.0.0.1"]), &url).await.unwrap();
     assert_eq!((answer.status, answer.body.as_deref()), (201, Some(&b"ab"[..])));
     assert_eq!(answer.end, BodyEnd::Broken);
@@ -228,10 +233,13 @@ async fn the_status_counts_when_the_body_stalls() {
         }
     })
     .await;
-    let answer = exchange(&client(&["127.0.0.1"]), &url).await.unwrap();
-    assert_eq!((answer.status, answer.body.as_deref()), (201, Some(&b"ab"[..])));
-    assert_eq!(answer.end, BodyEnd::Broken);
-    assert_eq!(told.recv().await, Some(0), "nothing more is asked on that connection");
+    let client = client(&["127.0.0.1"]);
+    for (reading, end) in [(Reading::Whole, BodyEnd::TooLong), (Reading::Start, BodyEnd::Cut)] {
+        let answer = client.exchange(request(&url), Terms { reading, ..TERMS }).await.unwrap();
+        assert_eq!((answer.status, answer.body.as_deref()), (201, Some(&b"ab"[..])));
+        assert_eq!(answer.end, end);
+        assert_eq!(told.recv().await, Some(0), "nothing more is asked on that connection");
+    }
 }
 
 #[tokio::test]
@@ -264,7 +272,7 @@ async fn promises_of_an_answer_without_end_are_a_timeout() {
     .await;
     let limit = Duration::from_millis(300);
     let client = client(&["127.0.0.1"]);
-    let failure = client.exchange(request(&url), limit, StoreResponse::Body).await.unwrap_err();
+    let failure = client.exchange(request(&url), Terms { limit, ..TERMS }).await.unwrap_err();
     assert_eq!(failure, Failure::Timeout);
     assert!(told.recv().await.unwrap() > 100, "many came");
 }
@@ -283,7 +291,7 @@ async fn one_deadline_covers_the_whole_exchange() {
     .await;
     let client = client(&["127.0.0.1"]);
     let limit = Duration::from_millis(150);
-    let failure = client.exchange(request(&url), limit, StoreResponse::Body).await.unwrap_err();
+    let failure = client.exchange(request(&url), Terms { limit, ..TERMS }).await.unwrap_err();
     assert_eq!(failure, Failure::Timeout);
 }
 

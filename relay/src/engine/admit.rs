@@ -22,8 +22,7 @@ impl Engine {
             if self.is_full() {
                 if now.saturating_duration_since(self.relieved) >= RELIEVE {
                     self.relieved = now;
-                    let active = self.registry.iter().filter(|hook| hook.active).count();
-                    self.post.relieve(active, now);
+                    self.post.relieve(self.registry.active(), now);
                     self.settle_refused();
                 }
                 if self.is_full() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::client::Client;
+use crate::client::{Client, Terms};
 use crate::context::Context;
 use crate::failpoint;
 use crate::outcome::{Exchange, Failure};
@@ -106,7 +106,8 @@ async fn carry(context: &Context, client: &Client, launch: &Launch, mut report: 
         Ok(signed) => {
             failpoint::pass("send");
             failpoint::begin("sending");
-            client.exchange(signed, hook.timeout(), hook.options().store_response).await
+            let (limit, store) = (hook.timeout(), hook.options().store_response);
+            client.exchange(signed, Terms { limit, store, reading: launch.reading }).await
         }
         Err(failure) => Err(failure),
     };

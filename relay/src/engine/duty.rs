@@ -99,6 +99,7 @@ impl Engine {
         if now >= self.duty.next_look {
             self.duty.next_look = now + LOOK;
             self.hold_slow(now);
+            self.pass_slow_queues(now);
             self.clear_the_way(now);
         }
         if now < self.duty.next_beat {

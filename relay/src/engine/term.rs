@@ -20,6 +20,8 @@ const HOLD_AFTER: Duration = Duration::from_secs(5);
 /// … or for so long, when much has been read after it.
 const HOLD_EARLY: Duration = Duration::from_secs(1);
 const MUCH: usize = 1000;
+/// What waits in memory for a slow webhook does not hold it back for longer than this.
+const QUEUED: Duration = Duration::from_secs(5);
 
 /// A delivery that we read in a former term and that is not recorded.
 #[derive(Debug)]
@@ -35,7 +37,8 @@ impl Engine {
     pub(super) fn begin(&mut self, id: u64, lead: Lead) {
         self.forget_term();
         let ledger = Ledger::new(lead.position.clone(), lead.ahead);
-        self.term = Some(Term { id, n: lead.n, ledger, written: lead.position });
+        let mark = (ledger.next(), Instant::now());
+        self.term = Some(Term { id, n: lead.n, ledger, written: lead.position, mark });
         self.context.metrics.leader.set(1);
     }
 
@@ -125,6 +128,21 @@ impl Engine {
         let Some(term) = &self.term else { return };
         let patience = if term.ledger.len() > MUCH { HOLD_EARLY } else { HOLD_AFTER };
         self.hold_all(now, patience);
+    }
+
+    /// Lets the cursor pass what is queued for webhooks that are slow: others' events are read without them, but a new leader
+    /// would have to read all since then again.
+    pub(super) fn pass_slow_queues(&mut self, now: Instant) {
+        let Some(term) = &mut self.term else { return };
+        let (ticket, since) = term.mark;
+        let passed = term.ledger.has_passed(ticket);
+        if passed || now.saturating_duration_since(since) >= QUEUED {
+            term.mark = (term.ledger.next(), now);
+        }
+        if !passed && term.mark.1 == now {
+            self.post.relieve_slow(self.registry.active(), now);
+            self.settle_refused();
+        }
     }
 
     /// Holds all requests under way for longer than `patience`.

@@ -69,11 +69,16 @@ impl Post {
     /// other webhooks. Where there are no others (`webhooks` that are active in all), a backlog just waits.
     /// With every slot taken and other relays alive, they get half of what waits here.
     pub fn relieve(&mut self, webhooks: usize, now: Instant) {
-        let cap = self.lane_cap();
         if self.relays > 1 && self.flights.len() >= self.max_in_flight as usize {
             let given = self.lanes.iter_mut().flatten().flat_map(Lane::split_fresh).collect();
             self.refuse(given, Refusal::Later(Duration::ZERO));
         }
+        self.relieve_slow(webhooks, now);
+    }
+
+    /// The part of it that is about lanes that would need long for their queue.
+    pub fn relieve_slow(&mut self, webhooks: usize, now: Instant) {
+        let cap = self.lane_cap();
         if self.lanes.iter().flatten().filter(|lane| lane.queued() > 0).count() >= webhooks {
             return;
         }

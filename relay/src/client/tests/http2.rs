@@ -289,7 +289,7 @@ async fn a_connection_on_which_an_answer_did_not_come_gets_no_more_requests() {
     })
     .await;
     let limit = Duration::from_millis(150);
-    let failure = host.client.exchange(request(&host.url), limit, StoreResponse::Body).await.unwrap_err();
+    let failure = host.client.exchange(request(&host.url), Terms { limit, ..TERMS }).await.unwrap_err();
     assert_eq!(failure, Failure::Timeout);
     assert_eq!(host.exchange().await.unwrap().status, 200);
     assert_eq!(host.connections(), 2);

@@ -1,7 +1,7 @@
 //! Receivers that fail, are slow or never stop answering, and what is left for the others.
 
 use super::*;
-use crate::outcome::{Answer, BodyEnd, Failure};
+use crate::outcome::{Answer, BodyEnd, Failure, Reading};
 
 #[test]
 fn receivers_that_fail_leave_a_quarter_of_the_slots() {
@@ -160,23 +160,34 @@ fn a_long_queue_behind_endless_answers_is_given_away_when_reading_is_blocked() {
 }
 
 #[test]
-fn answers_without_end_are_a_success_of_which_few_are_in_flight() {
-    let now = Instant::now();
-    for (end, fewest, most) in [(BodyEnd::Complete, 33, 256), (BodyEnd::Broken, 32, 32)] {
-        let (_, hooks) = hooks("https://example.com/", &[plain()]);
-        let mut post = Post::new(256);
-        for n in 0..1000 {
-            post.offer(fresh(&hooks[0], n), now);
-        }
-        let answer = Ok(Answer { status: 200, end, ..Answer::default() });
-        for _ in 0..3 {
-            for launch in launches(&mut post, now) {
-                assert_eq!(post.land(launch.flight, &answer, now, 0.5).unwrap().verdict, Verdict::Delivered);
-            }
-        }
-        let in_flight = launches(&mut post, now).len();
-        assert!((fewest..=most).contains(&in_flight), "{end:?}: {in_flight}");
+fn while_answers_do_not_end_one_at_a_time_is_read_as_a_whole() {
+    let (_, hooks) = hooks("https://example.com/", &[plain()]);
+    let mut now = Instant::now();
+    let mut post = Post::new(256);
+    for n in 0..1000 {
+        post.offer(fresh(&hooks[0], n), now);
     }
+    let mut round = |whole: BodyEnd, start: BodyEnd| {
+        let launched = launches(&mut post, now);
+        let wholes = launched.iter().filter(|launch| launch.reading == Reading::Whole).count();
+        for launch in &launched {
+            let end = if launch.reading == Reading::Whole { whole } else { start };
+            let answer = Ok(Answer { status: 200, end, ..Answer::default() });
+            assert_eq!(post.land(launch.flight, &answer, now, 0.5).unwrap().verdict, Verdict::Delivered);
+        }
+        now += Duration::from_secs(1);
+        (wholes, launched.len())
+    };
+    assert_eq!(round(BodyEnd::TooLong, BodyEnd::Cut), (8, 8), "nothing is known yet");
+    for _ in 0..3 {
+        assert_eq!(round(BodyEnd::TooLong, BodyEnd::Cut), (1, 8));
+    }
+    assert_eq!(round(BodyEnd::Complete, BodyEnd::Cut), (1, 8), "long, but not without end");
+    let (wholes, all) = round(BodyEnd::Complete, BodyEnd::Complete);
+    assert!(wholes == all && all >= 8, "{wholes} of {all}");
+    let (wholes, all) = round(BodyEnd::Broken, BodyEnd::Complete);
+    assert!(wholes == all && all > 8, "{wholes} of {all}");
+    assert_eq!(round(BodyEnd::Complete, BodyEnd::Complete).1, 2 * all, "whoever breaks off may be quick");
 }
 
 #[test]
