@@ -10,6 +10,7 @@ use webhook_tests::process::Signal;
 use webhook_tests::receiver::{Receiver, Reply};
 use webhook_tests::relay::Relay;
 
+use crate::goals::Goal::{AtLeast, AtMost};
 use crate::report::{Report, median};
 use crate::sink::Sink;
 use crate::throughput::burst;
@@ -51,7 +52,7 @@ async fn far_database(cluster: &Cluster, report: &mut Report) {
     }
     sink.wait_for(STEPS * 25, &relay).await;
     let rate = (STEPS * 25) as f64 / start.elapsed().as_secs_f64();
-    report.add("far_database_per_second", rate, "deliveries a second of 500 emitted (200 wanted)");
+    report.want("far_database_per_second", rate, "deliveries a second of 500 emitted", AtLeast(200.0));
     recorded(&db, STEPS * 25).await;
 }
 
@@ -76,10 +77,11 @@ async fn hot_key(cluster: &Cluster, report: &mut Report) {
     };
     // The last one arrives when all before it were answered.
     let each = last(false) / (HOT - 1) as f64;
-    report.add(
+    report.want(
         "hot_key_per_answer",
         ANSWER.as_secs_f64() / each,
-        "of its key while an answer comes (1 wanted)",
+        "of its key while an answer comes",
+        AtLeast(1.0),
     );
     report.add(
         "cold_keys_answers",
@@ -108,7 +110,7 @@ async fn stopped(cluster: &Cluster, report: &mut Report) {
         }
     }
     let [all, without] = rates.map(median);
-    report.add("one_of_three_stopped", without / all, "of what three deliver (0.6 wanted)");
+    report.want("one_of_three_stopped", without / all, "of what three deliver", AtLeast(0.6));
 }
 
 /// The 99th percentile of `webhook_emit` in each of 10,000 subtransactions of one transaction, to that without them.
@@ -148,9 +150,5 @@ async fn subtransactions(cluster: &Cluster, report: &mut Report) {
         plain * 1e6,
         "µs, the 99th percentile of webhook_emit in a transaction of 10,000",
     );
-    report.add(
-        "subtransactions_p99",
-        inner / plain,
-        "times that, each in a subtransaction (2 wanted at most)",
-    );
+    report.want("subtransactions_p99", inner / plain, "times that, each in a subtransaction", AtMost(2.0));
 }

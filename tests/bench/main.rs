@@ -8,6 +8,7 @@ mod fanout;
 mod faults;
 mod filter;
 mod flat;
+mod goals;
 mod grown;
 mod isolation;
 mod jobs;

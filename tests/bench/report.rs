@@ -2,10 +2,13 @@
 
 use serde_json::{Map, Value};
 
+use crate::goals::{self, Goal};
+
 /// The figures of one scenario, in the order in which they were added.
 pub struct Report {
     scenario: &'static str,
     figures: Map<String, Value>,
+    goals: Map<String, Value>,
 }
 
 impl Report {
@@ -16,7 +19,7 @@ impl Report {
         figures.insert("scenario".into(), scenario.into());
         figures.insert("measured".into(), what.into());
         figures.insert("cores".into(), std::thread::available_parallelism().map_or(0, usize::from).into());
-        Self { scenario, figures }
+        Self { scenario, figures, goals: Map::new() }
     }
 
     /// Adds a figure; `unit` is for the eye, `name` for JSON.
@@ -26,14 +29,22 @@ impl Report {
         self.figures.insert(name.into(), ((value * 1000.0).round() / 1000.0).into());
     }
 
-    /// Writes `target/bench/<scenario>.json`.
-    pub fn write(self) {
+    /// Adds a figure of which it is said how large it should be.
+    pub fn want(&mut self, name: &str, value: f64, unit: &str, goal: Goal) {
+        self.add(name, value, &format!("{unit} ({goal} is wanted)"));
+        self.goals.insert(name.into(), goal.json());
+    }
+
+    /// Writes `target/bench/<scenario>.json`, and draws all figures that should have some size anew.
+    pub fn write(mut self) {
+        self.figures.insert("goals".into(), self.goals.into());
         let folder = webhook_tests::stage::target().join("bench");
         std::fs::create_dir_all(&folder).expect("make target/bench");
         let path = folder.join(format!("{}.json", self.scenario));
         let text = serde_json::to_string_pretty(&self.figures).expect("figures are JSON");
         std::fs::write(&path, text + "\n").expect("write the figures");
         println!("   written to {}", path.display());
+        goals::draw(&folder);
     }
 }
 
