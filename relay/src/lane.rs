@@ -22,7 +22,7 @@ const FIRST_WINDOW: u32 = 8;
 /// Without `Retry-After`, an overloaded receiver rests so long, doubling up to the longest.
 const FIRST_REST: Duration = Duration::from_millis(250);
 const LONGEST_REST: Duration = Duration::from_secs(30);
-/// An answer that is too long to be read, or does not end in time, costs a connection, and the reading. For others not to
+/// An answer that is too long to be read, or does not end in time, costs a connection and the reading. For others not to
 /// wait for that, such a receiver rests after each, so that it gets some fifteen requests a second.
 const LONG_ANSWER_REST: Duration = Duration::from_millis(500);
 /// A pause up to this long is waited out in memory.

@@ -24,10 +24,9 @@ pub struct Answer {
 }
 
 /// How much of an answer is waited for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reading {
     /// To its end within reason, because a new connection costs more than that.
-    #[default]
     Whole,
     /// No more than its beginning: such a receiver's answers do not end.
     Start,

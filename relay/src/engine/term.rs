@@ -136,10 +136,11 @@ impl Engine {
         let Some(term) = &mut self.term else { return };
         let (ticket, since) = term.mark;
         let passed = term.ledger.has_passed(ticket);
-        if passed || now.saturating_duration_since(since) >= QUEUED {
-            term.mark = (term.ledger.next(), now);
+        if !passed && now.saturating_duration_since(since) < QUEUED {
+            return;
         }
-        if !passed && term.mark.1 == now {
+        term.mark = (term.ledger.next(), now);
+        if !passed {
             self.post.relieve_slow(self.registry.active(), now);
             self.settle_refused();
         }
