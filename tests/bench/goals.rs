@@ -1,9 +1,10 @@
 //! How large figures should be, and a picture of how large they are beside that.
 
 use std::fmt::{self, Write};
-use std::path::Path;
 
 use serde_json::{Value, json};
+
+use crate::{plot, report};
 
 /// How large a figure should be.
 #[derive(Clone, Copy)]
@@ -54,10 +55,13 @@ const RIGHT: f64 = 150.0;
 /// The picture ends at so many times what is wanted, and at that part of it.
 const MOST: f64 = 4.0;
 
-/// Draws `goals.svg` of all reports in the folder.
-pub fn draw(folder: &Path) {
-    let mut files: Vec<_> =
-        std::fs::read_dir(folder).expect("read target/bench").flatten().map(|entry| entry.path()).collect();
+/// Draws `goals.svg` of all reports.
+pub fn draw() {
+    let mut files: Vec<_> = std::fs::read_dir(report::folder())
+        .expect("read target/bench")
+        .flatten()
+        .map(|entry| entry.path())
+        .collect();
     files.sort();
     let mut rows = Vec::new();
     for path in files.iter().filter(|path| path.extension().is_some_and(|end| end == "json")) {
@@ -70,9 +74,7 @@ pub fn draw(folder: &Path) {
             }
         }
     }
-    let path = folder.join("goals.svg");
-    std::fs::write(&path, picture(&rows)).expect("write the picture");
-    println!("   drawn to {}", path.display());
+    plot::save("goals", picture(&rows));
 }
 
 fn picture(rows: &[(String, f64, Goal)]) -> String {
@@ -81,12 +83,8 @@ fn picture(rows: &[(String, f64, Goal)]) -> String {
         let place = part.clamp(1.0 / MOST, MOST).log2() / MOST.log2();
         LEFT + 0.5f64.mul_add(place, 0.5) * (WIDTH - LEFT - RIGHT)
     };
-    let mut svg = format!(
-        r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" font-family="sans-serif" font-size="12">
-<rect width="100%" height="100%" fill="white"/>
-<text x="12" y="20" font-size="14" font-weight="bold">Figures beside what is wanted of them: farther right is better</text>
-"#
-    );
+    let title = "Figures beside what is wanted of them: farther right is better";
+    let mut svg = plot::begin((WIDTH, height), 12.0, title);
     for (part, text, colour) in [
         (0.25, "¼", "#ddd"),
         (0.5, "½", "#ddd"),
@@ -117,5 +115,5 @@ fn picture(rows: &[(String, f64, Goal)]) -> String {
             middle + 4.0,
         );
     }
-    svg + "</svg>\n"
+    svg
 }

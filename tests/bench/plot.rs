@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use crate::report;
+
 const WIDTH: f64 = 720.0;
 const HEIGHT: f64 = 360.0;
 const LEFT: f64 = 70.0;
@@ -20,11 +22,10 @@ pub fn lines(name: &str, title: &str, across: &str, up: &str, series: &[Series<'
     let most_y = round_up(points().map(|point| point.1).fold(0.0, f64::max));
     let x = |value: f64| LEFT + value / most_x * (WIDTH - LEFT - RIGHT);
     let y = |value: f64| HEIGHT - BOTTOM - value / most_y * (HEIGHT - TOP - BOTTOM);
-    let mut svg = format!(
-        r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" font-size="12">
-<rect width="100%" height="100%" fill="white"/>
-<text x="{LEFT}" y="20" font-size="14" font-weight="bold">{title}</text>
-<text x="{:.0}" y="{:.0}" text-anchor="middle">{across}</text>
+    let mut svg = begin((WIDTH, HEIGHT), LEFT, title);
+    let _ = write!(
+        svg,
+        r#"<text x="{:.0}" y="{:.0}" text-anchor="middle">{across}</text>
 <text x="16" y="{:.0}" text-anchor="middle" transform="rotate(-90 16 {:.0})">{up}</text>
 "#,
         (LEFT + WIDTH - RIGHT) / 2.0,
@@ -58,10 +59,23 @@ pub fn lines(name: &str, title: &str, across: &str, up: &str, series: &[Series<'
             HEIGHT - BOTTOM - 12.0 - 16.0 * n as f64,
         );
     }
-    svg.push_str("</svg>\n");
-    let path = webhook_tests::stage::target().join("bench").join(format!("{name}.svg"));
-    std::fs::create_dir_all(path.parent().expect("a folder")).expect("make target/bench");
-    std::fs::write(&path, svg).expect("write the plot");
+    save(name, svg);
+}
+
+/// A white picture with a title, to which elements are added.
+pub fn begin((width, height): (f64, f64), left: f64, title: &str) -> String {
+    format!(
+        r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="12">
+<rect width="100%" height="100%" fill="white"/>
+<text x="{left}" y="20" font-size="14" font-weight="bold">{title}</text>
+"#
+    )
+}
+
+/// Ends the picture and writes it to `target/bench/<name>.svg`.
+pub fn save(name: &str, picture: String) {
+    let path = report::folder().join(format!("{name}.svg"));
+    std::fs::write(&path, picture + "</svg>\n").expect("write the picture");
     println!("   drawn to {}", path.display());
 }
 

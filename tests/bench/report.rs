@@ -1,5 +1,7 @@
 //! What a scenario found: printed, and written as JSON.
 
+use std::path::PathBuf;
+
 use serde_json::{Map, Value};
 
 use crate::goals::{self, Goal};
@@ -38,14 +40,19 @@ impl Report {
     /// Writes `target/bench/<scenario>.json`, and draws all figures that should have some size anew.
     pub fn write(mut self) {
         self.figures.insert("goals".into(), self.goals.into());
-        let folder = webhook_tests::stage::target().join("bench");
-        std::fs::create_dir_all(&folder).expect("make target/bench");
-        let path = folder.join(format!("{}.json", self.scenario));
+        let path = folder().join(format!("{}.json", self.scenario));
         let text = serde_json::to_string_pretty(&self.figures).expect("figures are JSON");
         std::fs::write(&path, text + "\n").expect("write the figures");
         println!("   written to {}", path.display());
-        goals::draw(&folder);
+        goals::draw();
     }
+}
+
+/// `target/bench`.
+pub fn folder() -> PathBuf {
+    let folder = webhook_tests::stage::target().join("bench");
+    std::fs::create_dir_all(&folder).expect("make target/bench");
+    folder
 }
 
 /// The middle one of the values, in whatever order they are.
