@@ -27,6 +27,9 @@ const KEPT: &str = "
     UNION ALL SELECT concat('identity ', to_jsonb(i)) FROM webhook.identity i
     ORDER BY 1";
 
+/// Options of a webhook whose first retry is due long after the test, unless that says otherwise.
+pub const TOMORROW: &str = r#"events => '{order.paid}', options => '{"retry_schedule": ["1 day"]}'"#;
+
 /// A database with a little of everything, and no relay any more.
 pub struct Original<'a> {
     pub db: Database<'a>,
@@ -47,7 +50,7 @@ pub async fn original(cluster: &Cluster) -> Original<'_> {
     receiver.answer("/fails", [Reply::status(500), Reply::status(200)]);
     db.run("SELECT webhook._relay_maintain(); CREATE TABLE users (id int PRIMARY KEY, name text); SELECT webhook_watch('users', 'user')").await;
     db.webhook(&receiver.url("/hook"), r#"events => '{user.*}', filter_config => '{"id": {"$gt": 0}}', options => '{"headers": {"X-Key": "k"}}'"#).await;
-    let (fails, _) = db.webhook(&receiver.url("/fails"), "events => '{order.paid}'").await;
+    let (fails, _) = db.webhook(&receiver.url("/fails"), TOMORROW).await;
     db.webhook("https://example.com/", "events => '{}', account => 'acme'").await;
     db.run(&format!("SELECT webhook_rotate_secret('{fails}', grace => '1 day')")).await;
     db.run("SELECT webhook_subscribe(webhook_source_create('till'), id) FROM webhook_list() LIMIT 1").await;

@@ -9,6 +9,8 @@ use webhook_tests::receiver::{Receiver, Reply};
 use webhook_tests::relay::Relay;
 use webhook_tests::run::subfolder;
 
+use crate::backup::TOMORROW;
+
 #[tokio::test]
 async fn to_a_point_between_two_deliveries() {
     let archive = subfolder("archive");
@@ -23,7 +25,7 @@ async fn to_a_point_between_two_deliveries() {
     receiver.answer("/fails", [Reply::status(500), Reply::status(200)]);
     let hook = r#"events => '{user.*}', options => '{"ordered": true}'"#;
     db.webhook(&receiver.url("/hook"), hook).await;
-    db.webhook(&receiver.url("/fails"), "events => '{order.paid}'").await;
+    db.webhook(&receiver.url("/fails"), TOMORROW).await;
     let emit = |n: u32| format!("SELECT webhook_emit('user.updated', '{{\"n\": {n}}}', key => 'k')");
     let delivered = "SELECT count(*) FROM webhook.deliveries WHERE status = 'delivered'";
 

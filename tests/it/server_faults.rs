@@ -143,6 +143,7 @@ async fn the_process_of_its_main_session_stands_still() {
     let (role, url) = role(&db).await;
     db.webhook(&receiver.url("/hook"), "").await;
     let relay = Relay::start(&url).await;
+    relay.logs().wait_for("this relay leads").await;
     let leads = "SELECT l.pid FROM pg_locks l JOIN pg_stat_activity a USING (pid)
                  WHERE l.locktype = 'advisory' AND l.granted AND a.datname = current_database()";
     let frozen: u32 = db.value(leads).await.parse().expect("a pid");

@@ -341,10 +341,22 @@ pub(crate) fn owner() -> Option<(u32, u32)> {
     Some((fields[2].parse().expect("a user id"), fields[3].parse().expect("a group id")))
 }
 
-/// A TCP port that nobody listens on.
+/// A TCP port that nobody listens on, another one each time. The system does not give it away either: for connections and
+/// for whoever lets it choose it takes ports from 32768 on (`ip_local_port_range`), and a server may need this one for long.
+///
+/// # Panics
+/// If all are taken.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("bind a port");
-    listener.local_addr().expect("it has an address").port()
+    const FIRST: u16 = 10_000;
+    const COUNT: u16 = 32_768 - FIRST;
+    static CALLS: AtomicU32 = AtomicU32::new(0);
+    // Programs that run at once begin in different places.
+    let begin = std::process::id().wrapping_mul(257);
+    let next = || begin.wrapping_add(CALLS.fetch_add(1, Ordering::Relaxed)) % u32::from(COUNT);
+    (0..COUNT)
+        .map(|_| FIRST + u16::try_from(next()).expect("below COUNT"))
+        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .expect("a free port")
 }
 
 /// The number of the system call, as `/proc/*/syscall` spells it.
