@@ -94,7 +94,6 @@ CREATE FUNCTION webhook_replay(delivery_id text) RETURNS text
 DECLARE
     d webhook.deliveries;
 BEGIN
-    PERFORM webhook._hold_partitions();
     PERFORM webhook._check_delivery(webhook_replay.delivery_id);
     SELECT * INTO d FROM webhook.deliveries v WHERE v.id = webhook_replay.delivery_id;
     IF NOT FOUND THEN

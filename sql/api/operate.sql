@@ -68,7 +68,6 @@ DECLARE
     c webhook.cursors;
 BEGIN
     LOCK TABLE webhook.identity IN EXCLUSIVE MODE;
-    PERFORM webhook._hold_partitions();
     IF EXISTS (SELECT FROM pg_class t, aclexplode(t.relacl) g
                WHERE t.oid = 'webhook.events'::regclass AND g.grantee <> t.relowner) THEN
         PERFORM webhook._enable_policies();

@@ -9,7 +9,6 @@ DECLARE
     at timestamptz := clock_timestamp();
     queued bigint;
 BEGIN
-    PERFORM webhook._hold_partitions();
     SELECT * INTO w FROM webhook.webhooks h WHERE h.id = webhook_replay.webhook_id AND h.host IS NULL
         AND webhook._account() IN ('', h.account);
     IF NOT FOUND THEN PERFORM webhook._no_webhook(webhook_replay.webhook_id); END IF;

@@ -9,7 +9,6 @@ CREATE FUNCTION webhook._relay_claim(
 DECLARE
     at timestamptz := clock_timestamp();
 BEGIN
-    PERFORM webhook._hold_partitions();
     RETURN QUERY
     WITH RECURSIVE waiting AS (
         -- The webhooks that have pending rows, one index probe each, however deep their backlogs.

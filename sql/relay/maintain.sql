@@ -14,9 +14,10 @@ BEGIN
 END $$;
 
 -- Creates the partition of one day; rows of that day that wait in the default partition move into it. While they move
--- nobody is held up; the default partition is locked for ATTACH PARTITION alone, which finds by its check that the rows are
+-- nobody is held up; the tables are locked for ATTACH PARTITION alone, which finds by its check that the rows are
 -- the day's. Rows of a past day, and nobody adds to those, may be any number; of a day to come only a few are moved (false:
--- it is left until it is past), as there the lock comes first.
+-- it is left until it is past), as there the locks come first. The parent's comes before the default partition's: a query
+-- that had to wait for the latter knows the partitions of before, and would find the rows nowhere.
 CREATE FUNCTION webhook._create_partition(parent text, prefix text, id_column text, day date) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
 DECLARE
@@ -31,13 +32,14 @@ BEGIN
     IF day >= (clock_timestamp() AT TIME ZONE 'UTC')::date THEN
         EXECUTE format('SELECT EXISTS (SELECT FROM webhook.%I WHERE %s OFFSET %s)', parent || '_default', of_the_day, few) INTO many;
         IF many THEN RETURN false; END IF;
-        EXECUTE format('LOCK TABLE webhook.%I IN ACCESS EXCLUSIVE MODE', parent || '_default');
+        EXECUTE format('LOCK TABLE ONLY webhook.%I, webhook.%I IN ACCESS EXCLUSIVE MODE', parent, parent || '_default');
     END IF;
     EXECUTE format('CREATE TABLE webhook.%I (LIKE webhook.%I INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING INDEXES, CONSTRAINT of_the_day CHECK (%s))',
                    part, parent || '_default', of_the_day);
     PERFORM webhook._keep_to_owner(format('webhook.%I', part)::regclass);
     EXECUTE format('WITH moved AS (DELETE FROM webhook.%I WHERE %s RETURNING *) INSERT INTO webhook.%I SELECT * FROM moved',
                    parent || '_default', of_the_day, part);
+    EXECUTE format('LOCK TABLE ONLY webhook.%I IN ACCESS EXCLUSIVE MODE', parent);
     EXECUTE format('ALTER TABLE webhook.%I ATTACH PARTITION webhook.%I FOR VALUES FROM (%L) TO (%L)', parent, part, lower, upper);
     EXECUTE format('ALTER TABLE webhook.%I DROP CONSTRAINT of_the_day', part);
     RETURN true;

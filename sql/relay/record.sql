@@ -23,7 +23,6 @@ DECLARE
 BEGIN
     n := p_n + 1;
     locked := '{}';
-    PERFORM webhook._hold_partitions();
     IF p_n IS NOT NULL THEN
         INSERT INTO webhook.cursors (n, leader, "window", seq, xid, ahead)
         SELECT p_n + 1, p_instance, p_window, p_seq, p_xid, p_ahead FROM webhook.term t

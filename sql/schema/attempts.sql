@@ -25,12 +25,3 @@ ALTER TABLE webhook.attempts_default ADD PRIMARY KEY (delivery_id, number);
 CREATE INDEX ON webhook.attempts_default (webhook_id, delivery_id);
 -- What failed is looked for among much that did not; a delivery that succeeds pays nothing for it.
 CREATE INDEX ON webhook.attempts_default (delivery_id) WHERE outcome <> 'delivered';
-
--- For functions whose later statements look into the outbox and the log: a statement that was planned before maintenance moves rows
--- into a new partition, and takes its snapshot after it, would find them nowhere. With these locks nothing moves.
-CREATE FUNCTION webhook._hold_partitions() RETURNS void
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
-BEGIN
-    LOCK TABLE webhook.events_default, webhook.attempts_default IN ACCESS SHARE MODE;
-END $$;
-COMMENT ON FUNCTION webhook._hold_partitions() IS 'Until the end of the transaction no rows move from the default partitions to new ones.';

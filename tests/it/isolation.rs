@@ -10,7 +10,9 @@ async fn a_hanging_endpoint_holds_back_nobody_else() {
     let _relay = Relay::start_with(&db.url(), &["--max-in-flight", "20"]).await;
     let gate = Gate::closed();
     receiver.answer("/stuck", [Reply::status(200).held(&gate)]);
-    let (stuck, _) = db.webhook(&receiver.url("/stuck"), r#"options => '{"max_in_flight": 5}'"#).await;
+    let (stuck, _) = db
+        .webhook(&receiver.url("/stuck"), r#"options => '{"max_in_flight": 5, "timeout_ms": 60000}'"#)
+        .await;
     db.webhook(&receiver.url("/well"), "").await;
     db.run("SELECT webhook_emit('user.created', '{}') FROM generate_series(1, 3000)").await;
     receiver.wait_for_path("/well", 3000).await;

@@ -51,6 +51,8 @@ async fn without_autovacuum_what_grows_is_only_appended_to() {
     let cluster = Cluster::start(&["autovacuum=off"]).await;
     let (db, receiver) = (Database::on(&cluster).await, Receiver::start());
     assert_eq!(db.value("SHOW autovacuum").await, "off", "the fault landed");
+    // Or rows may move to their partitions, and be inserted twice.
+    db.run("SELECT webhook._relay_maintain()").await;
     let relay = Relay::start(&db.url()).await;
     db.webhook(&receiver.url("/hook"), "").await;
     for n in 1..=20 {

@@ -155,6 +155,7 @@ async fn who_comes_while_rows_move_finds_them() {
         db.run("COMMIT").await;
         asking.await.expect("an answer")
     };
+    assert_eq!(move_and("SELECT count(*) FROM webhook.events").await, "1");
     let claim = "SELECT data IS NOT NULL FROM webhook._relay_claim('me', 1, 1000, '{}', 9, 9, 9999) LIMIT 1";
     assert_eq!(move_and(claim).await, "t", "a delivery without its event would be failed for good");
     assert_eq!(move_and("SELECT webhook_replay('WH', 'yesterday', status => 'all')").await, "1");

@@ -176,15 +176,17 @@ impl Relay {
         self.process.lock().expect("process").ended()
     }
 
-    /// Waits until it has ended by itself.
+    /// Waits until it has ended by itself, and its last words are in the log.
     ///
     /// # Panics
     /// If it does not.
     pub async fn ended(&self) -> ExitStatus {
-        until("the relay to end", async || {
+        let status = until("the relay to end", async || {
             self.process.lock().expect("process").ended().ok_or_else(|| self.logs.text())
         })
-        .await
+        .await;
+        self.logs.end().await;
+        status
     }
 
     /// `kill -9`, and waits until it is gone.
@@ -218,14 +220,21 @@ impl Drop for Relay {
 
 /// The lines that a program prints, on standard output and error alike.
 #[derive(Clone, Debug)]
-pub struct Logs(Arc<watch::Sender<Vec<String>>>);
+pub struct Logs(Arc<watch::Sender<Said>>);
+
+#[derive(Debug, Default)]
+struct Said {
+    lines: Vec<String>,
+    /// Outputs that may still bring some.
+    open: usize,
+}
 
 impl Logs {
     /// Starts a program and collects what it prints.
     pub fn of(command: &mut Command) -> (Process, Self) {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = Process::start(command, Signal::KILL);
-        let logs = Self(Arc::new(watch::Sender::new(Vec::new())));
+        let logs = Self(Arc::default());
         let child = process.child();
         logs.collect(child.stdout.take().expect("a pipe"));
         logs.collect(child.stderr.take().expect("a pipe"));
@@ -233,17 +242,19 @@ impl Logs {
     }
 
     fn collect(&self, pipe: impl Read + Send + 'static) {
-        let lines = Arc::clone(&self.0);
+        let said = Arc::clone(&self.0);
+        said.send_modify(|said| said.open += 1);
         std::thread::spawn(move || {
             for line in BufReader::new(pipe).lines().map_while(Result::ok) {
-                lines.send_modify(|lines| lines.push(line));
+                said.send_modify(|said| said.lines.push(line));
             }
+            said.send_modify(|said| said.open -= 1);
         });
     }
 
     /// Everything so far.
     pub fn text(&self) -> String {
-        self.0.borrow().join("\n")
+        self.0.borrow().lines.join("\n")
     }
 
     /// Waits for a line that holds `words` and returns it.
@@ -259,11 +270,18 @@ impl Logs {
     /// # Panics
     /// If it never does.
     pub async fn find<T>(&self, what: &str, find: impl Fn(&[String]) -> Option<T>) -> T {
-        let mut lines = self.0.subscribe();
-        let found = lines.wait_for(|lines| find(lines).is_some());
+        let mut said = self.0.subscribe();
+        let found = said.wait_for(|said| find(&said.lines).is_some());
         match tokio::time::timeout(PATIENCE, found).await {
-            Ok(Ok(lines)) => find(&lines).expect("just seen"),
+            Ok(Ok(said)) => find(&said.lines).expect("just seen"),
             _ => panic!("waited for {what:?}; there is only:\n{}", self.text()),
         }
+    }
+
+    /// Waits until nothing more can come.
+    async fn end(&self) {
+        let mut said = self.0.subscribe();
+        let end = tokio::time::timeout(PATIENCE, said.wait_for(|said| said.open == 0)).await;
+        assert!(end.is_ok(), "somebody still writes to the log of a program that ended");
     }
 }

@@ -136,7 +136,6 @@ pub const FUNCTIONS: &[(&str, &[&str])] = &[
             "webhook._flush_wal()",
             "webhook._forget_plans(regclass)",
             "webhook._headers(text,text,jsonb,text[],text,text,timestamp with time zone,json,json,text,text,text,timestamp with time zone)",
-            "webhook._hold_partitions()",
             "webhook._id_floor(text,timestamp with time zone)",
             "webhook._is_home()",
             "webhook._is_leased_but_to(text)",
