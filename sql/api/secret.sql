@@ -61,7 +61,7 @@ COMMENT ON FUNCTION webhook_rotate_secret(text, text, interval) IS
     'Gives a webhook a new secret, generated (whsec_) or of your own (also whsk_), shown here in full. Older ones stay valid for grace: webhook-signature then carries one signature per secret, newest first.';
 
 CREATE FUNCTION webhook_secret_keys() RETURNS TABLE (key text, status text, secrets bigint, relays bigint)
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp SET jit = off AS $$
     WITH kept AS (
         SELECT webhook._key_of(s.secret) AS key FROM webhook.secrets s
         WHERE s.expires_at IS NULL OR s.expires_at > clock_timestamp()

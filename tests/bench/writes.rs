@@ -1,5 +1,6 @@
 //! What capture costs the writer, beside (a) the same table without a trigger and (b) with the trigger that one would write
-//! by hand: PL/pgSQL, an insert of `to_jsonb(NEW)` into an outbox table, and `pg_notify`. A relay is connected and reads.
+//! by hand: PL/pgSQL, an insert of `to_jsonb(NEW)` into an outbox table, and `pg_notify`. One-row transactions also with (c)
+//! the same without `pg_notify`, which nobody would hear of. A relay is connected and reads.
 
 use std::os::unix::fs::PermissionsExt;
 use std::time::Instant;
@@ -34,6 +35,13 @@ const TABLES: &str = "
         RETURN NULL;
     END $$;
     CREATE TRIGGER to_outbox AFTER INSERT OR UPDATE ON by_hand FOR EACH ROW EXECUTE FUNCTION to_outbox();
+    CREATE TABLE silent (LIKE plain INCLUDING ALL);
+    CREATE FUNCTION to_outbox_silently() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        INSERT INTO outbox (type, data) VALUES ('user.' || lower(TG_OP), to_jsonb(NEW));
+        RETURN NULL;
+    END $$;
+    CREATE TRIGGER to_outbox AFTER INSERT ON silent FOR EACH ROW EXECUTE FUNCTION to_outbox_silently();
     SELECT webhook_watch('watched', 'user');
     SELECT webhook_watch('unmatched', 'nobody');";
 
@@ -119,9 +127,9 @@ async fn timed(db: &Session, sql: &str) -> f64 {
 
 /// Transactions of one INSERT from `clients` sessions; `slow_flush`: each WAL flush takes a millisecond more.
 fn transactions(db: &Database<'_>, report: &mut Report, clients: u32, slow_flush: bool) {
-    let tables = ["plain", "watched", "by_hand"];
-    let mut rates = [const { Vec::new() }; 3];
-    let mut p99 = [const { Vec::new() }; 3];
+    let tables = ["plain", "watched", "by_hand", "silent"];
+    let mut rates = [const { Vec::new() }; 4];
+    let mut p99 = [const { Vec::new() }; 4];
     for _ in 0..ROUNDS {
         for (n, table) in tables.iter().enumerate() {
             let (rate, tail) = pgbench(db, table, clients, slow_flush);
@@ -129,8 +137,8 @@ fn transactions(db: &Database<'_>, report: &mut Report, clients: u32, slow_flush
             p99[n].push(tail);
         }
     }
-    let [plain, watched, by_hand] = rates.map(median);
-    let [plain_p99, watched_p99, _] = p99.map(median);
+    let [plain, watched, by_hand, silent] = rates.map(median);
+    let [plain_p99, watched_p99, ..] = p99.map(median);
     let name = |what: &str| format!("{clients}_clients{}_{what}", if slow_flush { "_1ms_flush" } else { "" });
     let least = if slow_flush { 0.93 } else { 0.8 };
     report.add(&name("plain_per_second"), plain, "transactions without a trigger");
@@ -141,6 +149,7 @@ fn transactions(db: &Database<'_>, report: &mut Report, clients: u32, slow_flush
         _ => report.add(&name("watched_to_by_hand"), watched / by_hand, "times (b)"),
     }
     report.add(&name("by_hand_to_plain"), by_hand / plain, "of (a): the trigger by hand");
+    report.add(&name("silent_to_plain"), silent / plain, "of (a): the trigger by hand without NOTIFY (c)");
     report.want(&name("p99_watched_to_plain"), watched_p99 / plain_p99, "times (a)'s latency", AtMost(1.25));
 }
 
