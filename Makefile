@@ -54,7 +54,7 @@ check: $(DENY) | deps ## Only the format, the lints and the licences
 	@if $(DENY) fetch db 2>/dev/null; then $(DENY) check advisories; \
 		else echo "advisories: not checked, their database cannot be reached"; fi
 
-bench: | deps ## Deliveries, latency, cost to writers and filters, beside baselines of the same run; writes target/bench/*.json (25 min; `target/release/bench NAME` for one)
+bench: | deps ## Deliveries, latency, cost to writers and filters, beside baselines of the same run; writes target/bench/*.json (40 min; `target/release/bench NAME` for one)
 	$(CARGO) build --release
 	$(TARGET)/release/bench
 

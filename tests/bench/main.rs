@@ -13,6 +13,7 @@ mod grown;
 mod isolation;
 mod jobs;
 mod latency;
+mod memory;
 mod peers;
 mod plot;
 mod rate;
@@ -28,7 +29,7 @@ use webhook_tests::cluster::Cluster;
 use webhook_tests::session::Session;
 use webhook_tests::until::within;
 
-const SCENARIOS: [&str; 12] = [
+const SCENARIOS: [&str; 13] = [
     "throughput",
     "latency",
     "fanout",
@@ -38,6 +39,7 @@ const SCENARIOS: [&str; 12] = [
     "faults",
     "flat",
     "grown",
+    "memory",
     "peers",
     "writes",
     "filter",
@@ -63,6 +65,7 @@ async fn main() {
             "share" => share::run(&cluster).await,
             "rate" => rate::run(&cluster).await,
             "grown" => grown::run(&cluster).await,
+            "memory" => memory::run(&cluster).await,
             "peers" => peers::run(&cluster).await,
             "faults" => faults::run(&cluster).await,
             "flat" => flat::run(&cluster).await,
