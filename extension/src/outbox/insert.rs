@@ -10,9 +10,10 @@ use crate::{error::Error, tables::Table, unguarded};
 
 /// A copy of the row type of `webhook.events` that lives as long as the session.
 pub fn shape() -> pg_sys::TupleDesc {
-    // SAFETY: the parent table is opened, copied from, and closed again; its lock stays.
+    // SAFETY: the parent table is opened, copied from, and closed again. Its lock goes, as new partitions need it alone, and what
+    // changes afterwards is noticed as it is in later transactions, which do not lock it.
     unsafe {
-        let parent = pg_sys::table_open(Table::Events.must(), pg_sys::RowExclusiveLock as i32);
+        let parent = pg_sys::table_open(Table::Events.must(), pg_sys::AccessShareLock as i32);
         let columns = (*(*parent).rd_att).natts;
         if columns != COLUMNS as i32 {
             Error::SchemaMismatch {
@@ -23,7 +24,7 @@ pub fn shape() -> pg_sys::TupleDesc {
         let before = pg_sys::MemoryContextSwitchTo(pg_sys::TopMemoryContext);
         let copy = pg_sys::CreateTupleDescCopy((*parent).rd_att);
         pg_sys::MemoryContextSwitchTo(before);
-        pg_sys::table_close(parent, pg_sys::NoLock as i32);
+        pg_sys::table_close(parent, pg_sys::AccessShareLock as i32);
         copy
     }
 }
