@@ -23,8 +23,10 @@ pub struct Context {
     pub host: String,
     /// Flags.
     pub config: Run,
-    /// Payload memory.
+    /// Memory for the payloads of what the leader read, …
     pub budget: Budget,
+    /// … and of what is leased, so that neither waits for the other's.
+    pub claimed: Budget,
     /// Counters.
     pub metrics: Metrics,
     /// The leader's session.
@@ -39,12 +41,14 @@ impl Context {
     /// A new relay's context.
     #[must_use]
     pub fn new(config: Run) -> Self {
+        let memory = config.max_payload_mib as usize * 1024 * 1024;
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         Self {
             instance: format!("relay_{:016x}", rand::random::<u64>()),
             host: host.trim().to_owned(),
             config,
-            budget: Budget::default(),
+            budget: Budget::of(memory / 4 * 3),
+            claimed: Budget::of(memory / 4),
             metrics: Metrics::default(),
             pulse: Pulse::default(),
             way: KnownWay::default(),

@@ -113,7 +113,7 @@ impl Engine {
         let (landed, landings) = mpsc::unbounded_channel();
         let now = Instant::now();
         let engine = Self {
-            post: Post::new(context.config.max_in_flight),
+            post: Post::new(context.config.max_in_flight).carrying(context.budget.most() / 4),
             crew: Crew::new(context.clone(), client, landed),
             context,
             registry: Arc::default(),

@@ -9,19 +9,47 @@ use webhook_wire::body::{self, EventRef, Format};
 
 use crate::outcome::Failure;
 
-/// Bytes of payload held in memory, over all events.
-#[derive(Debug, Clone, Default)]
-pub struct Budget(Arc<AtomicUsize>);
+/// Bytes of payload held in memory, over all events, and how many there may be.
+#[derive(Debug, Clone)]
+pub struct Budget {
+    held: Arc<AtomicUsize>,
+    most: usize,
+}
+
+impl Default for Budget {
+    /// One without a limit.
+    fn default() -> Self {
+        Self::of(usize::MAX)
+    }
+}
 
 impl Budget {
+    /// One of so many bytes.
+    #[must_use]
+    pub fn of(most: usize) -> Self {
+        Self { held: Arc::default(), most }
+    }
+
     /// Bytes held now.
     #[must_use]
     pub fn held(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
+        self.held.load(Ordering::Relaxed)
+    }
+
+    /// How many there may be.
+    #[must_use]
+    pub fn most(&self) -> usize {
+        self.most
+    }
+
+    /// Nothing more should come until something is done.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.held() >= self.most
     }
 
     fn hold(&self, bytes: usize) -> Weight {
-        self.0.fetch_add(bytes, Ordering::Relaxed);
+        self.held.fetch_add(bytes, Ordering::Relaxed);
         Weight { budget: self.clone(), bytes }
     }
 }
@@ -35,7 +63,7 @@ struct Weight {
 
 impl Drop for Weight {
     fn drop(&mut self) {
-        self.budget.0.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.budget.held.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
@@ -66,7 +94,7 @@ pub struct Event {
     facts: Facts,
     bodies: [OnceLock<Result<Bytes, Failure>>; Format::ALL.len()],
     value: OnceLock<Option<Value>>,
-    _weight: Weight,
+    weight: Weight,
 }
 
 impl Event {
@@ -76,7 +104,13 @@ impl Event {
         let payload =
             facts.data.as_ref().map_or(0, Bytes::len) + facts.previous.as_ref().map_or(0, Bytes::len);
         let weight = budget.hold(2 * payload + 512);
-        Self { facts, bodies: Default::default(), value: OnceLock::new(), _weight: weight }
+        Self { facts, bodies: Default::default(), value: OnceLock::new(), weight }
+    }
+
+    /// What it counts against the budget.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        self.weight.bytes
     }
 
     /// What the database says.

@@ -61,7 +61,7 @@ fn answer(request: &Request<Incoming>, context: &Context) -> Response<Full<Bytes
         ),
         (&Method::GET | &Method::HEAD, "/metrics") => {
             context.metrics.connected.set(u64::from(context.pulse.is_ready()));
-            context.metrics.payload_bytes.set(context.budget.held() as u64);
+            context.metrics.payload_bytes.set((context.budget.held() + context.claimed.held()) as u64);
             (StatusCode::OK, "text/plain; version=0.0.4", context.metrics.text())
         }
         _ => (StatusCode::NOT_FOUND, "text/plain", "there are /healthz, /readyz and /metrics\n".to_owned()),

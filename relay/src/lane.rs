@@ -54,6 +54,9 @@ pub struct Lane {
     /// A delivery that is sent in turn is under way.
     in_turn: bool,
     in_flight: u32,
+    /// Bytes of payload in flight.
+    carried: usize,
+    most_carried: usize,
     window: u32,
     breaker: Breaker,
     bucket: Option<Bucket>,
@@ -71,9 +74,9 @@ pub struct Lane {
 }
 
 impl Lane {
-    /// An idle lane of one of `relays` that share the webhook's limits.
+    /// An idle lane of one of `relays` that share the webhook's limits. Of payloads it may have `most_carried` bytes in flight, or one.
     #[must_use]
-    pub fn new(hook: Arc<Hook>, relays: u32, now: Instant) -> Self {
+    pub fn new(hook: Arc<Hook>, relays: u32, most_carried: usize, now: Instant) -> Self {
         let bucket = hook.options().rate_limit.map(|rate| Bucket::new(rate / f64::from(relays), now));
         Self {
             relays,
@@ -84,6 +87,8 @@ impl Lane {
             leased_turn: false,
             in_turn: false,
             in_flight: 0,
+            carried: 0,
+            most_carried,
             window: FIRST_WINDOW,
             breaker: Breaker::default(),
             bucket,
@@ -189,7 +194,7 @@ impl Lane {
             }
             self.rest = None;
         }
-        if self.in_flight >= self.limit(cap) {
+        if self.in_flight >= self.limit(cap) || self.is_laden() {
             return Gate::Full;
         }
         match self.bucket.as_mut().map(|bucket| bucket.ready_at(now)) {
@@ -207,6 +212,11 @@ impl Lane {
     /// What may be in flight now: no more than the receiver has shown to bear.
     fn limit(&self, cap: u32) -> u32 {
         self.ceiling(cap).min(self.window)
+    }
+
+    /// Large payloads on their way hold memory that others wait for.
+    fn is_laden(&self) -> bool {
+        self.in_flight > 0 && self.carried >= self.most_carried
     }
 
     /// Queues a delivery.
@@ -240,6 +250,7 @@ impl Lane {
             self.progress = now;
         }
         self.in_flight += 1;
+        self.carried += delivery.event.weight();
         if let Some(bucket) = &mut self.bucket {
             bucket.take();
         }
@@ -253,9 +264,10 @@ impl Lane {
         if self.long_answers && self.in_flight > 0 { Reading::Start } else { Reading::Whole }
     }
 
-    /// The delivery that was sent in turn is answered.
-    pub fn turn_ended(&mut self) {
-        self.in_turn = false;
+    /// That delivery is answered; what is to be learned from it is up to [`Lane::done`].
+    pub fn unload(&mut self, delivery: &Delivery) {
+        self.carried = self.carried.saturating_sub(delivery.event.weight());
+        self.in_turn &= !delivery.in_turn;
     }
 
     /// Gives away the later half of what was read and waits.
@@ -326,7 +338,8 @@ impl Lane {
         let rest = if self.long_answers { LONG_ANSWER_REST } else { Duration::ZERO };
         let latency = self.latency.unwrap_or_default().max(stalled) + rest;
         let queued = self.queued() as f64;
-        let by_latency = latency.as_secs_f64() * queued / f64::from(self.limit(cap));
+        let abreast = if self.is_laden() { self.in_flight } else { self.limit(cap) };
+        let by_latency = latency.as_secs_f64() * queued / f64::from(abreast);
         let by_rate = self.hook.options().rate_limit.map_or(0.0, |rate| queued / rate);
         Duration::try_from_secs_f64(by_latency.max(by_rate)).unwrap_or(Duration::MAX)
     }

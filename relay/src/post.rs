@@ -17,6 +17,7 @@ mod hosts;
 mod upkeep;
 
 use hosts::Hosts;
+pub use upkeep::{LONG_HEAVY_QUEUE, LONG_QUEUE};
 
 /// Why a delivery is not sent now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,6 +95,7 @@ pub struct Post {
     flights: Slab<Flight>,
     hosts: Hosts,
     max_in_flight: u32,
+    most_carried: usize,
     relays: u32,
     queued: usize,
     leased: usize,
@@ -113,11 +115,18 @@ impl Post {
             flights: Slab::new(),
             hosts: Hosts::default(),
             max_in_flight: max_in_flight.max(1),
+            most_carried: usize::MAX,
             relays: 1,
             queued: 0,
             leased: 0,
             refused: Vec::new(),
         }
+    }
+
+    /// The same, with so many bytes of payload in flight for one webhook at most.
+    #[must_use]
+    pub fn carrying(self, most_carried: usize) -> Self {
+        Self { most_carried, ..self }
     }
 
     /// At most so many in flight for one webhook that sets no limit.
@@ -198,8 +207,8 @@ impl Post {
         if self.lanes.len() <= slot {
             self.lanes.resize_with(slot + 1, || None);
         }
-        let relays = self.relays;
-        self.lanes[slot].get_or_insert_with(|| Lane::new(hook.clone(), relays, now))
+        let (relays, most_carried) = (self.relays, self.most_carried);
+        self.lanes[slot].get_or_insert_with(|| Lane::new(hook.clone(), relays, most_carried, now))
     }
 
     /// Puts a lane that has something to send into the ring it belongs to.
@@ -330,9 +339,7 @@ impl Post {
         let slot = flight.hook.slot;
         let lane = self.lane(&flight.hook, now);
         let took = now.saturating_duration_since(flight.started);
-        if flight.delivery.in_turn {
-            lane.turn_ended();
-        }
+        lane.unload(&flight.delivery);
         let change = match flight.hook.one_off {
             // Each is tried as often as it asks, whatever became of others to that host.
             true => lane.done_once(took, now),

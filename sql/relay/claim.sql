@@ -17,28 +17,33 @@ BEGIN
         SELECT (SELECT p.webhook_id FROM webhook.pending p WHERE p.webhook_id > w.webhook_id ORDER BY p.webhook_id LIMIT 1)
         FROM waiting w WHERE w.webhook_id IS NOT NULL
     ), due AS (
-        SELECT d.delivery_id, d.due_at FROM waiting w
+        SELECT d.delivery_id, d.event_id, d.due_at, d.place FROM waiting w
         JOIN webhook.webhooks h ON h.id = w.webhook_id AND h.status = 'active' AND h.id <> ALL (p_skip)
         CROSS JOIN LATERAL (
-            SELECT p.delivery_id, p.due_at, row_number() OVER (ORDER BY p.due_at) AS place FROM (
-                SELECT q.delivery_id, q.due_at FROM webhook.pending q
+            SELECT p.delivery_id, p.event_id, p.due_at, row_number() OVER (ORDER BY p.due_at) AS place FROM (
+                SELECT q.delivery_id, q.event_id, q.due_at FROM webhook.pending q
                 WHERE q.webhook_id = w.webhook_id AND q.due_at <= at
                   AND NOT (q.ordered AND EXISTS (
                       SELECT FROM webhook.pending b
                       WHERE b.ordered AND b.webhook_id = q.webhook_id AND b.key = q.key AND b.seq < q.seq))
                 ORDER BY q.due_at LIMIT least(p_per_webhook, p_total) FOR UPDATE SKIP LOCKED) p) d
         ORDER BY d.place LIMIT p_total
+    ), found AS (
+        -- The first is taken however large it is.
+        SELECT d.delivery_id, d.due_at, e.type, e.created_at, e.data, e.previous, e.source,
+               sum(octet_length(e.data::text) + coalesce(octet_length(e.previous::text), 0))
+                   OVER (ORDER BY d.place, d.due_at, d.delivery_id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
+        FROM due d LEFT JOIN webhook.events e ON e.id = d.event_id
     ), claimed AS (
         UPDATE webhook.pending p
         SET lease = p_lease, leased_by = p_instance, due_at = at + p_lease_ms * interval '1 millisecond'
-        FROM due WHERE p.delivery_id = due.delivery_id
-        RETURNING p.*, due.due_at AS was_due
+        FROM found f WHERE p.delivery_id = f.delivery_id AND coalesce(f.before, 0) < p_max_bytes
+        RETURNING p.*, f.due_at AS was_due, f.type, f.created_at AS emitted_at, f.data, f.previous, f.source
     )
-    SELECT c.delivery_id, c.webhook_id, c.attempts + 1, c.tries, c.reason, c.event_id, e.type, e.created_at,
-           webhook._bytes(e.data), webhook._bytes(e.previous), c.key, e.source, r.url, r.options,
+    SELECT c.delivery_id, c.webhook_id, c.attempts + 1, c.tries, c.reason, c.event_id, c.type, c.emitted_at,
+           webhook._bytes(c.data), webhook._bytes(c.previous), c.key, c.source, r.url, r.options,
            NULL::bigint
-    FROM claimed c LEFT JOIN webhook.events e ON e.id = c.event_id
-    LEFT JOIN webhook.requests r ON r.delivery_id = c.delivery_id
+    FROM claimed c LEFT JOIN webhook.requests r ON r.delivery_id = c.delivery_id
     ORDER BY c.was_due, c.delivery_id;
 
     RETURN QUERY
@@ -57,4 +62,4 @@ BEGIN
         WHERE h.id <> ALL (p_skip));
 END $$;
 COMMENT ON FUNCTION webhook._relay_claim(text, bigint, integer, text[], integer, integer, bigint) IS
-    'Leases due deliveries of active webhooks that are not in p_skip (url and options: of a request of webhook_send); then a last row with the milliseconds until the next one is due.';
+    'Leases due deliveries of active webhooks that are not in p_skip, until their payloads reach p_max_bytes (url and options: of a request of webhook_send); then a last row with the milliseconds until the next one is due.';

@@ -173,6 +173,26 @@ async fn a_claim_locks_no_more_than_it_may_take() {
 }
 
 #[tokio::test]
+async fn a_claim_takes_no_more_payload_than_it_may() {
+    let db = Database::new().await;
+    let (webhook, _) = db.webhook("https://example.com/", "").await;
+    let data = "jsonb_build_object('text', repeat('x', 100000))";
+    db.run(&format!(
+        "WITH e AS (SELECT webhook_emit('user.created', {data}) AS id FROM generate_series(1, 10))
+         INSERT INTO webhook.pending (delivery_id, event_id, webhook_id, reason, due_at)
+         SELECT webhook._delivery_id(id, '{webhook}'), id, '{webhook}', 'due', clock_timestamp() FROM e"
+    ))
+    .await;
+    // However well it is compressed.
+    for (bytes, taken) in [(1, "1"), (250_000, "3"), (10_000_000, "6")] {
+        let claim = format!(
+            "SELECT count(delivery_id) FROM webhook._relay_claim('relay', 7, 1000, '{{}}', 10, 10, {bytes})"
+        );
+        assert_eq!(db.value(&claim).await, taken, "{bytes}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_to_be_noted_of_a_webhook_is_noted_later() {
     let (db, receiver) = (Database::new().await, Receiver::start());
     let user = db.connect().await;

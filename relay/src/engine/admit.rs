@@ -8,7 +8,7 @@ use super::Engine;
 use super::term::Orphan;
 use crate::delivery::{Claim, Delivery};
 use crate::outcome::Failure;
-use crate::post::Refusal;
+use crate::post::{LONG_HEAVY_QUEUE, LONG_QUEUE, Refusal};
 use crate::read::Item;
 use crate::record::{Judged, Word};
 
@@ -22,7 +22,9 @@ impl Engine {
             if self.is_full() {
                 if now.saturating_duration_since(self.relieved) >= RELIEVE {
                     self.relieved = now;
-                    self.post.relieve(self.registry.active(), now);
+                    let heavy = self.context.budget.is_full();
+                    let patience = if heavy { LONG_HEAVY_QUEUE } else { LONG_QUEUE };
+                    self.post.relieve(self.registry.active(), patience, now);
                     self.settle_refused();
                 }
                 if self.is_full() {
@@ -45,7 +47,7 @@ impl Engine {
         let config = &self.context.config;
         self.post.queued() + self.fence.len() >= config.max_queued as usize
             || self.batch.judged.len() >= config.max_queued as usize
-            || self.context.budget.held() >= config.max_payload_mib as usize * 1024 * 1024
+            || self.context.budget.is_full()
     }
 
     /// Enters one event into the ledger and queues its deliveries.

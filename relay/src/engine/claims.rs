@@ -21,6 +21,8 @@ const LEASE_MARGIN: Duration = Duration::from_secs(15);
 const LOOK: Duration = Duration::from_secs(2);
 /// … or this often, and less and less, while all that is due is locked by somebody.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
+/// … or this often, while what was brought fills its memory.
+const LOOK_HEAVY: Duration = Duration::from_millis(50);
 const PER_WEBHOOK: i32 = 64;
 /// A webhook of which we have not heard may appear within this.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -105,6 +107,10 @@ impl Engine {
         if room == 0 || !self.context.pulse.is_ready() || !self.flush.is_healthy(now) {
             return;
         }
+        if self.context.claimed.is_full() {
+            self.claims.next = now + LOOK_HEAVY;
+            return;
+        }
         let longest = self.registry.iter().map(|hook| hook.timeout()).max().unwrap_or_default();
         let closed = self.post.closed(now);
         let claims = &mut self.claims;
@@ -122,7 +128,7 @@ impl Engine {
             // A probe is one delivery; the others of this round are not many.
             per_webhook: if closed.probe_due { 1 } else { PER_WEBHOOK },
             total: room as i32,
-            max_bytes: i64::from(self.context.config.max_payload_mib) * 1024 * 1024 / 8,
+            max_bytes: (self.context.claimed.most() / 4) as i64,
         };
         self.errand(Errand::Claim(wanted));
     }
@@ -177,7 +183,7 @@ impl Engine {
         let ordered = hook.options().ordered;
         let delivery = Delivery {
             id: row.delivery_id,
-            event: Arc::new(Event::new(row.facts, &self.context.budget)),
+            event: Arc::new(Event::new(row.facts, &self.context.claimed)),
             hook,
             number: row.number,
             tries: u32::try_from(row.tries).unwrap_or(0),

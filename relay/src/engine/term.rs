@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::{Engine, Fence, Term};
 use crate::delivery::Claim;
 use crate::ledger::{Ledger, Ticket};
+use crate::post::LONG_QUEUE;
 use crate::record::{Judged, Word};
 use crate::store::Lead;
 
@@ -141,7 +142,7 @@ impl Engine {
         }
         term.mark = (term.ledger.next(), now);
         if !passed {
-            self.post.relieve_slow(self.registry.active(), now);
+            self.post.relieve_slow(self.registry.active(), LONG_QUEUE, now);
             self.settle_refused();
         }
     }

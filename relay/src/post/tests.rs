@@ -6,6 +6,7 @@ use serde_json::json;
 use super::*;
 use crate::testing::{event, fresh, hook, hooks, leased, no_answer, plain, registered, row, status};
 
+mod heavy;
 mod unwell;
 
 const LONG: Duration = Duration::from_secs(60);

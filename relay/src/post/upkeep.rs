@@ -11,8 +11,10 @@ use crate::delivery::{Claim, Delivery};
 use crate::lane::{Gate, Lane};
 use crate::matching::Registry;
 
-/// A lane that would need longer than this for its queue may be relieved of it.
-const LONG_QUEUE: Duration = Duration::from_secs(5);
+/// A lane that would need longer than this for its queue may be relieved of it …
+pub const LONG_QUEUE: Duration = Duration::from_secs(5);
+/// … or longer than this, when its payloads fill the memory.
+pub const LONG_HEAVY_QUEUE: Duration = Duration::from_millis(500);
 
 impl Post {
     /// Takes changed webhooks over and refuses what waits for those that want no more.
@@ -65,26 +67,26 @@ impl Post {
         }
     }
 
-    /// Reading is blocked: lanes that would need long for their queue give it away, so that they do not hold back
+    /// Reading is blocked: lanes that would need longer than `patience` for their queue give it away, so that they do not hold back
     /// other webhooks. Where there are no others (`webhooks` that are active in all), a backlog just waits.
     /// With every slot taken and other relays alive, they get half of what waits here.
-    pub fn relieve(&mut self, webhooks: usize, now: Instant) {
+    pub fn relieve(&mut self, webhooks: usize, patience: Duration, now: Instant) {
         if self.relays > 1 && self.flights.len() >= self.max_in_flight as usize {
             let given = self.lanes.iter_mut().flatten().flat_map(Lane::split_fresh).collect();
             self.refuse(given, Refusal::Later(Duration::ZERO));
         }
-        self.relieve_slow(webhooks, now);
+        self.relieve_slow(webhooks, patience, now);
     }
 
     /// The part of it that is about lanes that would need long for their queue.
-    pub fn relieve_slow(&mut self, webhooks: usize, now: Instant) {
+    pub fn relieve_slow(&mut self, webhooks: usize, patience: Duration, now: Instant) {
         let cap = self.lane_cap();
         if self.lanes.iter().flatten().filter(|lane| lane.queued() > 0).count() >= webhooks {
             return;
         }
         let mut given = VecDeque::new();
         for lane in self.lanes.iter_mut().flatten() {
-            if lane.drain_time(now, cap) > LONG_QUEUE {
+            if lane.drain_time(now, cap) > patience {
                 given.append(&mut lane.drain_fresh());
             }
         }

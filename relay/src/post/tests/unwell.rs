@@ -155,7 +155,7 @@ fn a_long_queue_behind_endless_answers_is_given_away_when_reading_is_blocked() {
     let launch = post.next(now).unwrap();
     let endless = Ok(Answer { status: 200, end: BodyEnd::TooLong, ..Answer::default() });
     post.land(launch.flight, &endless, now, 0.5);
-    post.relieve(2, now);
+    post.relieve(2, LONG_QUEUE, now);
     assert_eq!((post.take_refused().len(), post.queued()), (999, 0));
 }
 
@@ -227,11 +227,11 @@ fn a_slow_webhook_gives_its_queue_away_when_there_are_others() {
     }
     launches(&mut post, now);
     let later = now + LONG;
-    post.relieve(1, later);
+    post.relieve(1, LONG_QUEUE, later);
     assert!(post.take_refused().is_empty(), "alone, it may take its time");
-    post.relieve(2, now);
+    post.relieve(2, LONG_QUEUE, now);
     assert!(post.take_refused().is_empty(), "it is not slow yet");
     let queued = post.queued();
-    post.relieve(2, later);
+    post.relieve(2, LONG_QUEUE, later);
     assert_eq!((post.take_refused().len(), post.queued()), (queued, 0));
 }
