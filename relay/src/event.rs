@@ -88,6 +88,14 @@ pub struct Facts {
     pub source: Option<Box<str>>,
 }
 
+impl Facts {
+    /// Bytes of data and old values.
+    #[must_use]
+    pub fn payload(&self) -> usize {
+        self.data.as_ref().map_or(0, Bytes::len) + self.previous.as_ref().map_or(0, Bytes::len)
+    }
+}
+
 /// An event and what is made of it once for all webhooks: its bodies and its parsed data.
 #[derive(Debug)]
 pub struct Event {
@@ -101,9 +109,7 @@ impl Event {
     /// Takes the facts and counts their bytes (payload and one body made of it) against the budget.
     #[must_use]
     pub fn new(facts: Facts, budget: &Budget) -> Self {
-        let payload =
-            facts.data.as_ref().map_or(0, Bytes::len) + facts.previous.as_ref().map_or(0, Bytes::len);
-        let weight = budget.hold(2 * payload + 512);
+        let weight = budget.hold(2 * facts.payload() + 512);
         Self { facts, bodies: Default::default(), value: OnceLock::new(), weight }
     }
 

@@ -37,11 +37,12 @@ pub struct Chunk {
     pub end: Position,
 }
 
-/// How much of its window a page left unread.
+/// Whether a page may have left some of its window unread.
 #[must_use]
 pub fn is_full(page: &Page, max_bytes: i64) -> bool {
-    let bytes = |row: &crate::store::PageRow| row.facts.data.as_ref().map_or(0, |data| data.len() as i64);
-    page.rows.len() >= PAGE_ROWS as usize || page.rows.iter().map(bytes).sum::<i64>() >= max_bytes
+    // Postgres counted in the database's encoding, where what we see as UTF-8 has up to twice the bytes (EUC_TW: 4 for 2).
+    let bytes: usize = page.rows.iter().map(|row| 2 * row.facts.payload()).sum();
+    page.rows.len() >= PAGE_ROWS as usize || bytes as i64 >= max_bytes
 }
 
 /// How many transactions a page's events are of.

@@ -31,7 +31,7 @@ BEGIN
     ), found AS (
         -- The first is taken however large it is.
         SELECT d.delivery_id, d.due_at, e.type, e.created_at, e.data, e.previous, e.source,
-               sum(octet_length(e.data::text) + coalesce(octet_length(e.previous::text), 0))
+               sum(webhook._octets(e.data) + coalesce(webhook._octets(e.previous), 0))
                    OVER (ORDER BY d.place, d.due_at, d.delivery_id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
         FROM due d LEFT JOIN webhook.events e ON e.id = d.event_id
     ), claimed AS (

@@ -70,7 +70,8 @@ BEGIN
            CASE WHEN u.deliver_at > clock_timestamp() THEN ceil(extract(epoch FROM u.deliver_at - clock_timestamp()) * 1000)::bigint END,
            u.target, u.seq, u.xid::text::bigint, NULL::text, NULL::text, NULL::boolean
     FROM (
-        SELECT m.*, sum(octet_length(m.data::text)) OVER (ORDER BY m.seq, m.xid ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
+        SELECT m.*, sum(webhook._octets(m.data) + coalesce(webhook._octets(m.previous), 0))
+                        OVER (ORDER BY m.seq, m.xid ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
         FROM (
             (SELECT e.* FROM webhook.events e
              WHERE e.seq >= greatest(near_floor, p_seq) AND (e.seq > p_seq OR e.xid > after_xid) AND e.xid >= near_xid AND e.epoch = here

@@ -60,6 +60,11 @@ CREATE FUNCTION webhook._bytes(value json) RETURNS bytea
 COMMENT ON FUNCTION webhook._bytes(json) IS
     'The text as UTF-8 bytes, never an error: what cannot be converted stays as it is, for the relay to refuse alone.';
 
+CREATE FUNCTION webhook._octets(value json) RETURNS integer
+    LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE AS 'textoctetlen';
+COMMENT ON FUNCTION webhook._octets(json) IS
+    'The bytes of the text, by its header: octet_length(value::text) reads all of it from where large values are stored.';
+
 CREATE FUNCTION webhook._readable(bytes bytea) RETURNS text
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', '_readable_wrapper';
 COMMENT ON FUNCTION webhook._readable(bytea) IS

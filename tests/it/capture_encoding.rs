@@ -177,3 +177,17 @@ async fn in_an_east_asian_encoding_text_becomes_utf8() {
     db.run("INSERT INTO t VALUES (1, '日本語'), (2, '無')").await;
     assert_eq!(read_text(&db).await, ["thing.created {\"id\":1,\"名前\":\"日本語\"} 1"]);
 }
+
+#[tokio::test]
+async fn a_page_that_is_shorter_in_utf8_is_read_to_its_end() {
+    let (db, receiver) = (database("encoding_eucjp_pages", "EUC_JP").await, Receiver::start());
+    db.run(&format!("SELECT webhook_create('{}', '{{*}}')", receiver.url("/hook"))).await;
+    // Æ has three bytes here, and two in UTF-8. A page ends at 256 KiB: behind the first event, which to the relay is a short one.
+    db.run(
+        "SELECT webhook_emit('a.b', jsonb_build_object('v', repeat(convert_from('\\x8fa9a1', 'EUC_JP'), 90000))) FROM generate_series(1, 3)",
+    )
+    .await;
+    let url = Cluster::shared().await.url("encoding_eucjp_pages");
+    let _relay = Relay::start_with(&url, &["--max-payload-mib", "4"]).await;
+    receiver.wait_for(3).await;
+}

@@ -101,6 +101,7 @@ pub const FUNCTIONS: &[(&str, &[&str])] = &[
             "webhook._is_superuser()",
             "webhook._append(text,json,text,text,text,text)",
             "webhook._bytes(json)",
+            "webhook._octets(json)",
             "webhook._cancel(text)",
             "webhook._cancel_orphans()",
             "webhook._capabilities()",
