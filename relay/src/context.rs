@@ -47,7 +47,7 @@ impl Context {
             instance: format!("relay_{:016x}", rand::random::<u64>()),
             host: host.trim().to_owned(),
             config,
-            budget: Budget::of(memory / 4 * 3),
+            budget: Budget::of(memory / 2),
             claimed: Budget::of(memory / 4),
             metrics: Metrics::default(),
             pulse: Pulse::default(),
