@@ -146,9 +146,15 @@ impl Lane {
         self.fresh.len() + self.leased.len()
     }
 
+    /// True when leased deliveries wait.
+    #[must_use]
+    pub fn has_leased(&self) -> bool {
+        !self.leased.is_empty()
+    }
+
     /// True when it would be pointless to lease more for it: it has some, or it is shut.
     pub fn is_closed(&mut self, now: Instant, cap: u32) -> bool {
-        !self.leased.is_empty() || matches!(self.gate(now, cap), Gate::Shut(_))
+        self.has_leased() || matches!(self.gate(now, cap), Gate::Shut(_))
     }
 
     /// True when nothing waits and nothing is under way.

@@ -99,6 +99,8 @@ pub struct Post {
     relays: u32,
     queued: usize,
     leased: usize,
+    /// The last pending delivery that was brought for some webhook went: there may be more where it came from.
+    dry: bool,
     refused: Vec<(Delivery, Refusal)>,
 }
 
@@ -119,6 +121,7 @@ impl Post {
             relays: 1,
             queued: 0,
             leased: 0,
+            dry: false,
             refused: Vec::new(),
         }
     }
@@ -156,6 +159,11 @@ impl Post {
     #[must_use]
     pub fn room(&self) -> usize {
         (self.max_in_flight as usize).div_ceil(2).saturating_sub(self.leased)
+    }
+
+    /// Whether, since the last call, the last one that was leased for some webhook went.
+    pub fn take_dry(&mut self) -> bool {
+        std::mem::take(&mut self.dry)
     }
 
     /// Requests under way, to be held, handed over or marked.
@@ -292,6 +300,7 @@ impl Post {
         while let Some(late) = lane.take_late(now) {
             self.queued -= 1;
             self.leased -= 1;
+            self.dry |= !lane.has_leased();
             self.refused.push((late, Refusal::Late));
         }
         match lane.gate(now, cap) {
@@ -311,7 +320,10 @@ impl Post {
         // As last configured, unless the request has an endpoint of its own.
         let hook = if delivery.hook.one_off { delivery.hook.clone() } else { lane.hook().clone() };
         self.queued -= 1;
-        self.leased -= usize::from(is_leased(&delivery));
+        if is_leased(&delivery) {
+            self.leased -= 1;
+            self.dry |= !lane.has_leased();
+        }
         self.list(slot);
         let claim = delivery.claim;
         let delivery = Arc::new(delivery);

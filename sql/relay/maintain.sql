@@ -117,11 +117,26 @@ DECLARE
     dropped integer := 0;
     busy integer := 0;
 BEGIN
-    -- A past day one at a time, and not while the default partition is written to: its lock stays until we commit.
+    -- Whoever keeps something locked keeps it from being tidied, and not the partitions from being there.
+    BEGIN
+        DELETE FROM webhook.cursors c WHERE c.n < (SELECT max(k.n) - 100 FROM webhook.cursors k);
+        PERFORM webhook._tidy_sources();
+        DELETE FROM webhook.requests r WHERE r.delivery_id < webhook._id_floor('del', clock_timestamp() - webhook._retention())
+            AND NOT EXISTS (SELECT FROM webhook.pending p WHERE p.delivery_id = r.delivery_id);
+        DELETE FROM webhook.losses l WHERE l.at < clock_timestamp() - webhook._retention();
+        DELETE FROM webhook.idempotency i WHERE i.created_at < clock_timestamp() - interval '24 hours';
+        DELETE FROM webhook.secrets s WHERE s.expires_at < clock_timestamp();
+        PERFORM webhook._cancel_orphans();
+        -- A relay that was away for longer than this reloads everything anyway.
+        DELETE FROM webhook.changes c WHERE c.at < clock_timestamp() - interval '1 hour';
+    EXCEPTION WHEN lock_not_available THEN busy := busy + 1;
+    END;
+    -- Locks of partitions hold up writers until we commit, so nothing that may take long comes after the first: a past day is
+    -- moved one at a time, and not when a day to come is missing.
     FOR day IN SELECT generate_series(today, today + 2, interval '1 day')::date
                UNION ALL
                (SELECT d FROM webhook._days_in_default() d
-                WHERE to_regclass('webhook.events_' || to_char(today, 'YYYYMMDD')) IS NOT NULL LIMIT 1) LOOP
+                WHERE to_regclass('webhook.events_' || to_char(today + 2, 'YYYYMMDD')) IS NOT NULL LIMIT 1) LOOP
         BEGIN
             created := created + webhook._create_partition('events', 'evt', 'id', day)::integer
                                + webhook._create_partition('attempts', 'del', 'delivery_id', day)::integer;
@@ -139,20 +154,6 @@ BEGIN
         EXCEPTION WHEN lock_not_available THEN busy := busy + 1;
         END;
     END LOOP;
-    -- Whoever keeps something locked keeps it from being tidied, and not the partitions from being there.
-    BEGIN
-        DELETE FROM webhook.cursors c WHERE c.n < (SELECT max(k.n) - 100 FROM webhook.cursors k);
-        PERFORM webhook._tidy_sources();
-        DELETE FROM webhook.requests r WHERE r.delivery_id < webhook._id_floor('del', clock_timestamp() - webhook._retention())
-            AND NOT EXISTS (SELECT FROM webhook.pending p WHERE p.delivery_id = r.delivery_id);
-        DELETE FROM webhook.losses l WHERE l.at < clock_timestamp() - webhook._retention();
-        DELETE FROM webhook.idempotency i WHERE i.created_at < clock_timestamp() - interval '24 hours';
-        DELETE FROM webhook.secrets s WHERE s.expires_at < clock_timestamp();
-        PERFORM webhook._cancel_orphans();
-        -- A relay that was away for longer than this reloads everything anyway.
-        DELETE FROM webhook.changes c WHERE c.at < clock_timestamp() - interval '1 hour';
-    EXCEPTION WHEN lock_not_available THEN busy := busy + 1;
-    END;
     RETURN format('%s partitions created, %s days dropped, %s left for later because they were locked', created, dropped, busy);
 END $$;
 COMMENT ON FUNCTION webhook._relay_maintain() IS

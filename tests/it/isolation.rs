@@ -17,6 +17,7 @@ async fn a_hanging_endpoint_holds_back_nobody_else() {
     db.run("SELECT webhook_emit('user.created', '{}') FROM generate_series(1, 3000)").await;
     receiver.wait_for_path("/well", 3000).await;
     assert_eq!(receiver.requests_to("/stuck").len(), 5, "its in-flight limit");
+    db.until("SELECT count(*) FROM webhook.pending", "3000").await;
     gate.open();
     let delivered = format!(
         "SELECT count(*) FROM webhook.deliveries WHERE webhook_id = '{stuck}' AND status = 'delivered'"

@@ -244,3 +244,23 @@ async fn what_it_keeps_from_being_tidied_does_not_keep_partitions_from_being_mad
     assert_eq!(done, "6 partitions created, 0 days dropped, 1 left for later because they were locked");
     user.run("COMMIT").await;
 }
+
+#[tokio::test]
+async fn nobody_waits_for_the_tidying_as_for_the_partitions() {
+    let db = Database::new().await;
+    let (webhook, _) = db.webhook("https://example.com/", "").await;
+    db.run(&format!("SELECT webhook_rotate_secret('{webhook}', grace => '0')")).await;
+    db.run(
+        "CREATE TABLE tidied (locked boolean);
+         CREATE FUNCTION tidied() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+             INSERT INTO public.tidied SELECT EXISTS (
+                 SELECT FROM pg_locks WHERE pid = pg_backend_pid() AND relation = 'webhook.events'::regclass AND mode = 'AccessExclusiveLock');
+             RETURN OLD;
+         END $$;
+         CREATE TRIGGER tidied BEFORE DELETE ON webhook.secrets FOR EACH ROW EXECUTE FUNCTION tidied()",
+    )
+    .await;
+    let done = db.value("SELECT webhook._relay_maintain()").await;
+    assert_eq!(done, "6 partitions created, 0 days dropped, 0 left for later because they were locked");
+    assert_eq!(db.rows("SELECT locked FROM tidied").await, [["f"]]);
+}

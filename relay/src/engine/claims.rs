@@ -21,8 +21,8 @@ const LEASE_MARGIN: Duration = Duration::from_secs(15);
 const LOOK: Duration = Duration::from_secs(2);
 /// … or this often, and less and less, while all that is due is locked by somebody.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
-/// … or this often, while what was brought fills its memory.
-const LOOK_HEAVY: Duration = Duration::from_millis(50);
+/// … or this often, while what was brought fills its memory or most of its room.
+const LOOK_FULL: Duration = Duration::from_millis(50);
 const PER_WEBHOOK: i32 = 64;
 /// A webhook of which we have not heard may appear within this.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -32,8 +32,6 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub(super) struct Claims {
     next: Instant,
     under_way: bool,
-    /// The last claim brought as many: the next one follows when most of them are gone.
-    brought: usize,
     /// After the last claim, what is due already is not looked for sooner.
     pause: Duration,
     token: i64,
@@ -47,7 +45,6 @@ impl Claims {
         Self {
             next: now,
             under_way: false,
-            brought: 0,
             pause: SHORTEST_PAUSE,
             // Unlike any other relay's and any former one's of this relay.
             token: (micros << 10) | i64::from(rand::random::<u16>() >> 6),
@@ -93,22 +90,20 @@ impl Claims {
 impl Engine {
     /// Asks for pending deliveries if it is time and there is room for them.
     pub(super) fn claim(&mut self, now: Instant) {
+        let room = self.post.room();
         let claims = &mut self.claims;
-        if claims.brought > 0 && self.post.leased() <= claims.brought / 4 {
-            // There may be more where those came from.
-            claims.brought = 0;
-            claims.next = claims.next.min(now);
+        if self.post.take_dry() {
+            claims.within(now, if room >= self.post.leased() { Duration::ZERO } else { LOOK_FULL });
         }
         if claims.under_way || claims.next > now {
             return;
         }
         claims.next = now + LOOK;
-        let room = self.post.room();
         if room == 0 || !self.context.pulse.is_ready() || !self.flush.is_healthy(now) {
             return;
         }
         if self.context.claimed.is_full() {
-            self.claims.next = now + LOOK_HEAVY;
+            self.claims.next = now + LOOK_FULL;
             return;
         }
         let longest = self.registry.iter().map(|hook| hook.timeout()).max().unwrap_or_default();
@@ -146,7 +141,6 @@ impl Engine {
             }
         };
         self.context.metrics.claimed.add(claimed.rows.len() as u64);
-        self.claims.brought = claimed.rows.len();
         if let Some(due) = claimed.next_due_ms {
             // What is due and was not brought is locked by somebody, or not its key's turn: not at once again.
             let claims = &mut self.claims;

@@ -120,6 +120,25 @@ fn a_late_lease_is_not_sent() {
 }
 
 #[test]
+fn it_tells_when_the_last_leased_one_of_a_webhook_went() {
+    let hook = hook(&json!({"max_in_flight": 2}));
+    let now = Instant::now();
+    let mut post = Post::new(64);
+    post.offer(fresh(&hook, 0), now);
+    for n in 1..4 {
+        post.offer(leased(&hook, n, LONG), now);
+    }
+    let first = launches(&mut post, now);
+    assert!(!post.take_dry(), "two of them wait");
+    for launch in first {
+        post.land(launch.flight, &status(200), now, 0.5);
+    }
+    launches(&mut post, now);
+    assert!(post.take_dry());
+    assert!(!post.take_dry(), "told once");
+}
+
+#[test]
 fn fresh_and_leased_take_turns() {
     let hook = hook(&json!({"max_in_flight": 4}));
     let now = Instant::now();
