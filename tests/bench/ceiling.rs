@@ -20,7 +20,10 @@ pub async fn send(url: &str, count: usize) -> Duration {
         let (client, url) = (client.clone(), url.to_string());
         senders.spawn(async move {
             for n in (first..count).step_by(IN_FLIGHT) {
-                let answer = request(&client, &url, n).send().await.expect("the sink answers");
+                let id = format!("evt_01kaj8zq3vf8r9v7w{n:09}");
+                let text = "x".repeat(481 - n.to_string().len());
+                let data = format!(r#"{{"n":{n},"text":"{text}"}}"#);
+                let answer = request(&client, &url, &id, &data).send().await.expect("the sink answers");
                 assert_eq!(answer.status(), 200);
                 answer.bytes().await.expect("a body");
             }
@@ -30,11 +33,10 @@ pub async fn send(url: &str, count: usize) -> Duration {
     start.elapsed()
 }
 
-fn request(client: &reqwest::Client, url: &str, n: usize) -> reqwest::RequestBuilder {
-    let id = format!("evt_01kaj8zq3vf8r9v7w{n:09}");
-    let text = "x".repeat(481 - n.to_string().len());
+/// One such request, of an event.
+pub fn request(client: &reqwest::Client, url: &str, id: &str, data: &str) -> reqwest::RequestBuilder {
     let body = format!(
-        r#"{{"id":"{id}","type":"bench.tick","created_at":"2026-01-02T03:04:05.678Z","data":{{"n":{n},"text":"{text}"}}}}"#
+        r#"{{"id":"{id}","type":"bench.tick","created_at":"2026-01-02T03:04:05.678Z","data":{data}}}"#
     );
     let hex = sign(b"whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD", &[body.as_bytes()])
         .iter()
@@ -46,7 +48,7 @@ fn request(client: &reqwest::Client, url: &str, n: usize) -> reqwest::RequestBui
         .header("user-agent", "ceiling")
         .header("x-webhook-id", "wh_01kaj8zq3vf8r9v7w000000000")
         .header("x-webhook-event", "bench.tick")
-        .header("x-webhook-delivery", format!("del_01kaj8zq3vf8r9v7w{n:09}"))
+        .header("x-webhook-delivery", id)
         .header("webhook-id", id)
         .header("webhook-timestamp", "1767323045")
         .header("x-webhook-signature", format!("sha256={hex}"))

@@ -49,7 +49,8 @@ pub async fn run(cluster: &Cluster) {
             rates[usize::from(bad)].push(burst(&db, &mut sink, &relay, "bench.many", (EVENTS, 1)).await);
             slowness[usize::from(bad)].push(cpu::exactly(sink.pid()) - before);
             if n < TIMED_ROUNDS {
-                let arrivals = latency::measure(&db, &receiver, TIMED, Duration::from_millis(4)).await;
+                let arrivals =
+                    latency::measure(&db, &receiver, TIMED, Duration::from_millis(4), latency::emit).await;
                 latencies[usize::from(bad)].extend(arrivals.iter().map(|arrival| arrival.whole));
             }
         }

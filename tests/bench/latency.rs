@@ -13,9 +13,11 @@ use crate::goals::Goal::AtMost;
 use crate::report::{Report, quantile};
 use crate::sink::Sink;
 use crate::throughput::burst;
-use crate::{cpu, recorded};
+use crate::{cpu, listener, recorded};
 
-const EVENTS: usize = 600;
+/// Ours and a bare listener's take turns, so many times.
+const ROUNDS: usize = 5;
+const EVENTS: usize = 120;
 /// To find out what it can do.
 const BURST: usize = 50_000;
 const LOADED: Duration = Duration::from_secs(10);
@@ -23,21 +25,26 @@ const LOADED_STEP: Duration = Duration::from_millis(20);
 
 /// Runs the scenario.
 pub async fn run(cluster: &Cluster) {
-    let mut report =
-        Report::new("latency", "20 events a second for 30 s, from sending COMMIT to the request's arrival");
-    let (db, receiver) = (Database::on(cluster).await, Receiver::start());
+    let mut report = Report::new(
+        "latency",
+        "20 events a second, 30 s in all, from sending COMMIT to the request's arrival, in turn with a bare listener's",
+    );
+    let (db, receiver, bare) = (Database::on(cluster).await, Receiver::start(), Receiver::start());
     let relay = Relay::start(&db.url()).await;
     db.webhook(&receiver.url("/hook"), "").await;
-    let before = (cpu::seconds(relay.pid()), cpu::family(cluster.pid()));
-    let arrivals = measure(&db, &receiver, EVENTS, Duration::from_millis(10)).await;
-    recorded(&db, EVENTS).await;
-    let sorted = |of: fn(&Arrival) -> f64| {
-        let mut times: Vec<f64> = arrivals.iter().map(of).collect();
-        times.sort_by(f64::total_cmp);
-        times
-    };
-    let (commits, latencies) = (sorted(|arrival| arrival.commit), sorted(|arrival| arrival.whole));
-    let after = sorted(|arrival| arrival.whole - arrival.commit);
+    let _listener = listener::start(&db, bare.url("/hook")).await;
+    let (mut arrivals, mut bares, mut cpu) = (Vec::new(), Vec::new(), [0.0; 2]);
+    for _ in 0..ROUNDS {
+        let before = [cpu::seconds(relay.pid()), cpu::family(cluster.pid())];
+        arrivals.extend(measure(&db, &receiver, EVENTS, Duration::from_millis(10), emit).await);
+        recorded(&db, arrivals.len()).await;
+        cpu[0] += cpu::seconds(relay.pid()) - before[0];
+        cpu[1] += cpu::family(cluster.pid()) - before[1];
+        bares.extend(measure(&db, &bare, EVENTS, Duration::from_millis(10), listener::emit).await);
+    }
+    let (commits, latencies) = (sorted(&arrivals, |a| a.commit), sorted(&arrivals, |a| a.whole));
+    let after = sorted(&arrivals, |a| a.whole - a.commit);
+    let (bare_latencies, bare_after) = (sorted(&bares, |a| a.whole), sorted(&bares, |a| a.whole - a.commit));
     report.add(
         "commit_p50_ms",
         quantile(&commits, 0.5),
@@ -47,18 +54,24 @@ pub async fn run(cluster: &Cluster) {
     report.want("latency_p50_ms", quantile(&latencies, 0.5), "ms", AtMost(1.5));
     report.want("latency_p99_ms", quantile(&latencies, 0.99), "ms", AtMost(5.0));
     report.add("latency_max_ms", quantile(&latencies, 1.0), "ms");
+    report.add("bare_p50_ms", quantile(&bare_latencies, 0.5), "ms by the bare listener");
+    report.add("bare_p99_ms", quantile(&bare_latencies, 0.99), "ms by the bare listener");
     report.add("after_commit_p50_ms", quantile(&after, 0.5), "ms after the emitter heard (the sketch: 0.35)");
     report.add("after_commit_p99_ms", quantile(&after, 0.99), "ms after the emitter heard (the sketch: 0.8)");
-    let thousands = EVENTS as f64 / 1000.0;
-    report.add("relay_cpu_s_per_1000", (cpu::seconds(relay.pid()) - before.0) / thousands, "s of the relay");
-    report.add(
-        "postgres_cpu_s_per_1000",
-        (cpu::family(cluster.pid()) - before.1) / thousands,
-        "s of Postgres, the emitting session too",
-    );
+    report.add("bare_after_commit_p50_ms", quantile(&bare_after, 0.5), "ms by the bare listener");
+    report.add("bare_after_commit_p99_ms", quantile(&bare_after, 0.99), "ms by the bare listener");
+    let thousands = arrivals.len() as f64 / 1000.0;
+    report.add("relay_cpu_s_per_1000", cpu[0] / thousands, "s of the relay");
+    report.add("postgres_cpu_s_per_1000", cpu[1] / thousands, "s of Postgres, the emitting session too");
     drop(relay);
     loaded(cluster, &mut report).await;
     report.write();
+}
+
+fn sorted(arrivals: &[Arrival], of: fn(&Arrival) -> f64) -> Vec<f64> {
+    let mut times: Vec<f64> = arrivals.iter().map(of).collect();
+    times.sort_by(f64::total_cmp);
+    times
 }
 
 /// Half as many events a second as it delivers at most, in a transaction each 20 ms; by the database's clock.
@@ -103,8 +116,19 @@ pub struct Arrival {
     pub whole: f64,
 }
 
+/// A query that emits event `n` and returns its id.
+pub fn emit(n: usize) -> String {
+    format!("SELECT webhook_emit('bench.tick', {}) FROM (VALUES ({n})) v(n)", crate::DATA)
+}
+
 /// Emits `events` events, one at a time within five steps, and waits until they have arrived.
-pub async fn measure(db: &Database<'_>, receiver: &Receiver, events: usize, step: Duration) -> Vec<Arrival> {
+pub async fn measure(
+    db: &Database<'_>,
+    receiver: &Receiver,
+    events: usize,
+    step: Duration,
+    emit: fn(usize) -> String,
+) -> Vec<Arrival> {
     let before = receiver.count();
     let mut committed = HashMap::new();
     // Five steps, of which one emits, now this, now that: no rhythm that a poll could fall into.
@@ -116,9 +140,7 @@ pub async fn measure(db: &Database<'_>, receiver: &Receiver, events: usize, step
             tick.tick().await;
             if place == offset {
                 db.run("BEGIN").await;
-                let emit =
-                    format!("SELECT webhook_emit('bench.tick', {}) FROM (VALUES ({n})) v(n)", crate::DATA);
-                let id = db.value(&emit).await;
+                let id = db.value(&emit(n)).await;
                 let start = Instant::now();
                 db.run("COMMIT").await;
                 committed.insert(id, (start, start.elapsed()));

@@ -13,6 +13,7 @@ mod grown;
 mod isolation;
 mod jobs;
 mod latency;
+mod listener;
 mod memory;
 mod peers;
 mod plot;
