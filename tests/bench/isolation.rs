@@ -12,7 +12,7 @@ use crate::goals::Goal::{AtLeast, AtMost};
 use crate::report::{Report, median, quantile};
 use crate::sink::Sink;
 use crate::throughput::burst;
-use crate::{DATA, all_read, cpu, latency};
+use crate::{DATA, all_read, background, cpu, latency};
 
 const ROUNDS: usize = 15;
 /// Some six seconds: shorter ones differ by a third among themselves.
@@ -30,9 +30,7 @@ pub async fn run(cluster: &Cluster) {
         "120,000 events to a healthy webhook, beside five that hang, answer after 2 s, refuse, send slow bytes or endless bodies, 24,000 events behind each, and while these are paused; 15 rounds in turn",
     );
     let (mut sink, receiver, db) = (Sink::start(), Receiver::start(), Database::on(cluster).await);
-    // What Postgres does in the background now and then takes up to a tenth of the machine, of some bursts and not of others.
-    db.run("ALTER SYSTEM SET autovacuum = off").await;
-    db.run("SELECT pg_reload_conf()").await;
+    background(&db, false).await;
     let relay = Relay::start(&db.url()).await;
     let mut neighbours = Neighbours::start(&db).await;
     db.webhook(&sink.url, "events => '{bench.many}'").await;
@@ -86,8 +84,7 @@ pub async fn run(cluster: &Cluster) {
     report.add("beside_p99_ms", beside_p99, "ms");
     report.want("p99_beside_to_alone", beside_p99 / alone_p99, "times", AtMost(2.0));
     report.write();
-    db.run("ALTER SYSTEM RESET autovacuum").await;
-    db.run("SELECT pg_reload_conf()").await;
+    background(&db, true).await;
 }
 
 /// The bad ones.

@@ -80,6 +80,13 @@ async fn main() {
 /// A data object of 500 bytes that holds the number `n`, as SQL.
 const DATA: &str = "jsonb_build_object('n', n, 'text', repeat('x', 481 - length(n::text)))";
 
+/// Switches off, and on again, what Postgres does in the background now and then: it takes up to a tenth of the machine, of some
+/// measurements and not of others. Checkpoints are made before a measurement for the same reason.
+async fn background(db: &Session, on: bool) {
+    db.run(if on { "ALTER SYSTEM RESET autovacuum" } else { "ALTER SYSTEM SET autovacuum = off" }).await;
+    db.run("SELECT pg_reload_conf()").await;
+}
+
 /// Waits until everything emitted so far is read.
 async fn all_read(db: &Session, patience: Duration) {
     within(patience, "the backlog to be read", async || {
