@@ -60,7 +60,7 @@ fn webhook_verify(
     let (payload, given, secret) = (to_utf8(payload?), text(signature?), text(secret?));
     let signed = match (scheme, id, timestamp) {
         (Scheme::Standard, Some(id), Some(timestamp)) => {
-            [format!("{id}.{timestamp}.").into_bytes(), payload].concat()
+            [format!("{id}.{timestamp}.").as_bytes(), &payload].concat().into()
         }
         _ => payload,
     };

@@ -5,7 +5,7 @@ use std::fmt;
 use pgrx::{PgLogLevel, PgSqlErrorCode, pg_sys::panic::ErrorReport};
 use webhook_wire::{
     event_type::EventTypeError, filter::FilterError, id::IdError, json::JsonError, options::OptionsError,
-    seal::SealError, secret::SecretError, target::UrlError,
+    seal::SealError, secret::SecretError, target::UrlError, window::WindowError,
 };
 
 /// An error that a caller sees.
@@ -45,6 +45,10 @@ pub enum Error {
     NotUtf8,
     /// The caller lacks rights on a table.
     NotAllowed { table: String },
+    /// Not a window of the outbox.
+    Window(WindowError),
+    /// A table lacks the index by which it is read.
+    NoIndex { table: String, columns: String },
     /// The tables are not those of this library's version.
     SchemaMismatch { what: String },
 }
@@ -55,7 +59,9 @@ impl Error {
             Self::PayloadTooLarge { .. } => PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
             Self::NotAnAfterTrigger => PgSqlErrorCode::ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED,
             Self::NotAllowed { .. } => PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
-            Self::SchemaMismatch { .. } => PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            Self::SchemaMismatch { .. } | Self::NoIndex { .. } => {
+                PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
+            }
             _ => PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
         }
     }
@@ -92,6 +98,8 @@ impl Error {
             Self::NotAllowed { .. } => {
                 "Who watches a table must be allowed to read it and to create triggers on it.".to_owned()
             }
+            Self::Window(e) => e.hint(),
+            Self::NoIndex { table, columns } => format!("CREATE INDEX ON webhook.{table} ({columns})."),
             Self::SchemaMismatch { .. } => {
                 "Library and extension have different versions: run ALTER EXTENSION pg_webhook UPDATE.".to_owned()
             }
@@ -133,6 +141,10 @@ impl fmt::Display for Error {
             Self::NoResource => f.write_str("webhook_capture() needs the resource as its first argument"),
             Self::NotUtf8 => f.write_str("the text is not UTF-8"),
             Self::NotAllowed { table } => write!(f, "permission denied for table {table}"),
+            Self::Window(e) => e.fmt(f),
+            Self::NoIndex { table, columns } => {
+                write!(f, "webhook.{table} has no index on ({columns}), by which it is read")
+            }
             Self::SchemaMismatch { what } => f.write_str(what),
         }
     }
@@ -157,7 +169,8 @@ from_wire!(
     Seal(SealError),
     Options(OptionsError),
     Filter(FilterError),
-    Json(JsonError)
+    Json(JsonError),
+    Window(WindowError)
 );
 
 /// Turns an error of ours into a Postgres error.

@@ -17,6 +17,7 @@ mod jsonb;
 mod network_text;
 mod outbox;
 mod privilege;
+mod read;
 mod request;
 mod schema;
 mod settings;
@@ -25,7 +26,6 @@ mod unguarded;
 mod wakeup;
 mod wal;
 mod watch;
-mod window;
 
 pgrx::pg_module_magic!();
 

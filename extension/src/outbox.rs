@@ -41,8 +41,23 @@ pub struct Event<'a> {
     pub target: Option<&'a [u8]>,
 }
 
-/// Columns of `webhook.events`, in the order of `sql/schema/events.sql`.
-const COLUMNS: usize = 13;
+/// Columns of `webhook.events`, counted from 1 in the order of `sql/schema/events.sql`.
+pub mod column {
+    pub const ID: i16 = 1;
+    pub const TYPE: i16 = 2;
+    pub const CREATED_AT: i16 = 3;
+    pub const DATA: i16 = 4;
+    pub const PREVIOUS: i16 = 5;
+    pub const KEY: i16 = 6;
+    pub const ACCOUNT: i16 = 7;
+    pub const SOURCE: i16 = 8;
+    pub const DELIVER_AT: i16 = 9;
+    pub const TARGET: i16 = 10;
+    pub const EPOCH: i16 = 11;
+    pub const XID: i16 = 12;
+    pub const SEQ: i16 = 13;
+}
+const COLUMNS: usize = column::SEQ as usize;
 
 thread_local! {
     /// The seq of this session's last event.
@@ -77,26 +92,25 @@ pub fn append_as((id, created_at): (Id, pg_sys::TimestampTz), event: &Event<'_>)
         texts.clear();
         let mut keep = |bytes: &[u8]| texts.push(bytes);
         let places = [
-            Some(keep(text.as_ref().as_bytes())),
-            Some(keep(event.kind)),
-            None,
-            Some(keep(event.data)),
-            event.previous.map(&mut keep),
-            event.key.map(&mut keep),
-            event.account.map(&mut keep),
-            event.source.map(&mut keep),
-            None,
-            event.target.map(&mut keep),
+            (column::ID, Some(keep(text.as_ref().as_bytes()))),
+            (column::TYPE, Some(keep(event.kind))),
+            (column::DATA, Some(keep(event.data))),
+            (column::PREVIOUS, event.previous.map(&mut keep)),
+            (column::KEY, event.key.map(&mut keep)),
+            (column::ACCOUNT, event.account.map(&mut keep)),
+            (column::SOURCE, event.source.map(&mut keep)),
+            (column::TARGET, event.target.map(&mut keep)),
         ];
         let mut columns = [None; COLUMNS];
-        for (column, place) in columns.iter_mut().zip(places) {
-            *column = place.map(|place| texts.datum(place));
+        let mut set = |column: i16, value| columns[column as usize - 1] = value;
+        for (column, place) in places {
+            set(column, place.map(|place| texts.datum(place)));
         }
-        columns[2] = Some(pg_sys::Datum::from(created_at));
-        columns[8] = event.deliver_at.map(pg_sys::Datum::from);
-        columns[10] = Some(pg_sys::Datum::from(ids::epoch()));
-        columns[11] = Some(pg_sys::Datum::from(xid));
-        columns[12] = Some(pg_sys::Datum::from(seq));
+        set(column::CREATED_AT, Some(pg_sys::Datum::from(created_at)));
+        set(column::DELIVER_AT, event.deliver_at.map(pg_sys::Datum::from));
+        set(column::EPOCH, Some(pg_sys::Datum::from(ids::epoch())));
+        set(column::XID, Some(pg_sys::Datum::from(xid)));
+        set(column::SEQ, Some(pg_sys::Datum::from(seq)));
         batch::push(created_at, &columns);
     });
     wakeup::emitted();

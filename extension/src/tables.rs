@@ -23,9 +23,11 @@ pub enum Table {
     Bell,
     /// Until when the bell counts; docs/wakeup.md.
     BellUntil,
+    /// Which webhooks changed in which transaction.
+    Changes,
 }
 
-const COUNT: usize = 5;
+const COUNT: usize = 6;
 
 impl Table {
     const fn name(self) -> &'static CStr {
@@ -35,6 +37,7 @@ impl Table {
             Self::Committing => c"committing",
             Self::Bell => c"bell",
             Self::BellUntil => c"bell_until",
+            Self::Changes => c"changes",
         }
     }
 

@@ -49,9 +49,9 @@ const GROUP: u64 = 32;
 /// Of more transactions than this nobody asks one by one: the reader is behind, and a flush is cheaper.
 const MANY: u64 = 65_536;
 
-/// A flush that is not needed is not free: it is one more in a row of which each waits for the one before.
-#[pg_extern(sql = false)]
-fn _flush_commits(from: i64, to: i64) {
+/// Returns when the commits of transactions from the first to before the second are on disk and on the synchronous standbys: at once,
+/// unless one did not wait for that. A flush that is not needed is not free: it is one more in a row of which each waits for the one before.
+pub fn make_durable(from: i64, to: i64) {
     flush_commits(from, to);
     replicate();
 }

@@ -110,42 +110,6 @@ async fn every_event_is_read_once_and_those_of_a_row_in_order() {
 }
 
 #[tokio::test]
-async fn the_next_window_begins_where_each_running_transaction_may_have_emitted() {
-    let db = Database::new().await;
-    let window = r#"{"term": 5, "low": "10:12:10", "high": "10:19:10", "floor": 600, "mark": [700, 20], "old": [[10, 400]]}"#;
-    let rows = [
-        // Not all that may emit below 700 have begun.
-        (
-            window,
-            "10:19:10,13",
-            r#"{"term": 5, "low": "10:19:10,13", "floor": 600, "mark": [700, 20], "old": [[10, 400], [13, 600]]}"#,
-        ),
-        // They have: the floor rises, and a new mark is set. Those that run keep the floors that they had.
-        (
-            window,
-            "10:20:10,13",
-            r#"{"term": 5, "low": "10:20:10,13", "floor": 700, "old": [[10, 400], [13, 600]]}"#,
-        ),
-        (FIRST, "20:20:", r#"{"term": null, "low": "20:20:", "floor": 0, "old": []}"#),
-    ];
-    for (window, high, next) in rows {
-        // Others write meanwhile.
-        let fresh = "(n->'mark'->>0)::bigint BETWEEN w.lsn - '0/0' AND pg_current_wal_insert_lsn() - '0/0' AND (n->'mark'->>1)::bigint >= w.xid::text::bigint";
-        let sql = format!(
-            "SELECT n @> '{next}' AND '{next}' @> n - CASE WHEN '{next}'::jsonb ? 'mark' THEN '' ELSE 'mark' END,
-                    '{next}'::jsonb ? 'mark' OR {fresh}
-             FROM (SELECT pg_current_wal_insert_lsn(), pg_snapshot_xmax(pg_current_snapshot())) w(lsn, xid),
-                  LATERAL (SELECT webhook._next_window('{window}', '{high}')::jsonb) v(n)"
-        );
-        assert_eq!(db.rows(&sql).await, [["t", "t"]], "{window} at {high}");
-    }
-    for (window, high) in [("{}", "20:20:"), (FIRST, "20")] {
-        let refusal = db.refusal(&format!("SELECT webhook._next_window('{window}', '{high}')")).await;
-        assert_eq!(refusal.code, "22023", "{refusal:?}");
-    }
-}
-
-#[tokio::test]
 async fn a_transaction_that_began_many_megabytes_ago_is_read_in_its_place() {
     let db = Database::new().await;
     let (slow, reader) = (db.connect().await, db.connect().await);
@@ -171,4 +135,34 @@ async fn a_transaction_that_began_many_megabytes_ago_is_read_in_its_place() {
     assert_eq!(page.iter().map(|row| row[1].as_str()).collect::<Vec<_>>(), ["1", "2", "13", "3", "14"]);
     let (page, _, _) = read_page(&reader, &next, ("0", "0")).await;
     assert!(page.is_empty(), "{page:?}");
+}
+
+#[tokio::test]
+async fn a_partition_without_its_index_is_named_and_loses_nothing() {
+    let db = Database::new().await;
+    let reader = db.connect().await;
+    db.run("SELECT webhook_emit('a.b', '{}', key => '1'); DROP INDEX webhook.events_default_seq_xid_idx")
+        .await;
+    // Others do not serve: of another order, of one column, of some rows.
+    db.run("CREATE INDEX ON webhook.events_default (seq DESC, xid); CREATE INDEX ON webhook.events_default (seq);
+            CREATE INDEX ON webhook.events_default (seq, xid) WHERE seq > 0").await;
+    let refusal =
+        db.refusal(&format!("SELECT webhook._relay_read('{FIRST}', 0, 0, 50, 1000000, NULL)")).await;
+    assert_eq!(refusal.code, "55000", "{refusal:?}");
+    assert_eq!(refusal.message, "webhook.events_default has no index on (seq, xid), by which it is read");
+    db.run(refusal.hint.trim_end_matches('.')).await;
+    let (page, _, _) = read_page(&reader, FIRST, ("0", "0")).await;
+    assert_eq!(page.iter().map(|row| row[1].as_str()).collect::<Vec<_>>(), ["1"]);
+}
+
+#[tokio::test]
+async fn what_is_not_a_window_is_refused() {
+    let db = Database::new().await;
+    for (window, config) in
+        [("{}", "NULL"), ("", "NULL"), (r#"{"low": "3", "floor": 0, "old": []}"#, "NULL"), (FIRST, "'20'")]
+    {
+        let refusal =
+            db.refusal(&format!("SELECT webhook._relay_read('{window}', 0, 0, 50, 1000000, {config})")).await;
+        assert_eq!(refusal.code, "22023", "{refusal:?}");
+    }
 }

@@ -19,3 +19,4 @@ pub mod seal;
 pub mod secret;
 pub mod signature;
 pub mod target;
+pub mod window;

@@ -17,3 +17,4 @@ mod signature;
 mod target_address;
 mod target_allow;
 mod target_url;
+mod window;
