@@ -5,7 +5,9 @@ CREATE FUNCTION webhook._relay_claim(
     RETURNS TABLE (delivery_id text, webhook_id text, number integer, tries integer, reason text, event_id text, type text,
                    created_at timestamptz, data bytea, previous bytea, key text, source text, url text, options jsonb,
                    next_due_ms bigint)
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp AS $$
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp
+    -- One plan for good, along the indexes: without statistics, as of a new day's partition, the planner went through all that is pending.
+    SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
 DECLARE
     at timestamptz := clock_timestamp();
 BEGIN
@@ -18,7 +20,6 @@ BEGIN
         FROM waiting w WHERE w.webhook_id IS NOT NULL
     ), due AS (
         SELECT d.delivery_id, d.event_id, d.due_at, d.place FROM waiting w
-        JOIN webhook.webhooks h ON h.id = w.webhook_id AND h.status = 'active' AND h.id <> ALL (p_skip)
         CROSS JOIN LATERAL (
             SELECT p.delivery_id, p.event_id, p.due_at, row_number() OVER (ORDER BY p.due_at) AS place FROM (
                 SELECT q.delivery_id, q.event_id, q.due_at FROM webhook.pending q
@@ -27,6 +28,7 @@ BEGIN
                       SELECT FROM webhook.pending b
                       WHERE b.ordered AND b.webhook_id = q.webhook_id AND b.key = q.key AND b.seq < q.seq))
                 ORDER BY q.due_at LIMIT least(p_per_webhook, p_total) FOR UPDATE SKIP LOCKED) p) d
+        WHERE w.webhook_id <> ALL (p_skip) AND (SELECT h.status FROM webhook.webhooks h WHERE h.id = w.webhook_id) = 'active'
         ORDER BY d.place LIMIT p_total
     ), found AS (
         -- The first is taken however large it is.
@@ -58,8 +60,8 @@ BEGIN
         )
         SELECT CASE WHEN min(w.due_at) < 'infinity'
                THEN greatest(0, ceil(extract(epoch FROM min(w.due_at) - clock_timestamp()) * 1000))::bigint END
-        FROM waiting w JOIN webhook.webhooks h ON h.id = w.webhook_id AND h.status = 'active'
-        WHERE h.id <> ALL (p_skip));
+        FROM waiting w
+        WHERE w.webhook_id <> ALL (p_skip) AND (SELECT h.status FROM webhook.webhooks h WHERE h.id = w.webhook_id) = 'active');
 END $$;
 COMMENT ON FUNCTION webhook._relay_claim(text, bigint, integer, text[], integer, integer, bigint) IS
     'Leases due deliveries of active webhooks that are not in p_skip, until their payloads reach p_max_bytes (url and options: of a request of webhook_send); then a last row with the milliseconds until the next one is due.';
