@@ -6,7 +6,7 @@ CREATE FUNCTION webhook._relay_claim(
                    created_at timestamptz, data bytea, previous bytea, key text, source text, url text, options jsonb,
                    next_due_ms bigint)
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, webhook, pg_temp
-    -- One plan for good, along the indexes: without statistics, as of a new day's partition, the planner went through all that is pending.
+    -- One plan for good, along the indexes: without statistics the planner went through all that is pending.
     SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
 DECLARE
     at timestamptz := clock_timestamp();
