@@ -1,6 +1,6 @@
 //! Reading the outbox: a page of a window, straight from the indexes.
 //!
-//! As a query it took three times as long where no cache is warm, which is each time when events are few: docs/decisions/0008.
+//! As a query it was the largest part of what lies between COMMIT and arrival that is ours: docs/decisions/0008.
 //! What a window is, `webhook_wire::window` says.
 
 use std::ffi::CStr;

@@ -110,6 +110,20 @@ async fn every_event_is_read_once_and_those_of_a_row_in_order() {
 }
 
 #[tokio::test]
+async fn a_new_mark_is_where_the_server_is() {
+    let db = Database::new().await;
+    // Others write meanwhile.
+    let sql = format!(
+        "SELECT (r.next::jsonb->'mark'->>0)::bigint BETWEEN w.lsn - '0/0' AND pg_current_wal_insert_lsn() - '0/0',
+                (r.next::jsonb->'mark'->>1)::bigint >= w.xid::text::bigint
+         FROM (SELECT pg_current_wal_insert_lsn(), pg_snapshot_xmax(pg_current_snapshot()) OFFSET 0) w(lsn, xid),
+              LATERAL webhook._relay_read('{FIRST}', (w.lsn - w.lsn)::bigint, 0, 50, 1000000, NULL) r
+         WHERE r.id IS NULL"
+    );
+    assert_eq!(db.rows(&sql).await, [["t", "t"]]);
+}
+
+#[tokio::test]
 async fn a_transaction_that_began_many_megabytes_ago_is_read_in_its_place() {
     let db = Database::new().await;
     let (slow, reader) = (db.connect().await, db.connect().await);

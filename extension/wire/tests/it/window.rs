@@ -141,6 +141,11 @@ impl Server {
         }
     }
 
+    fn committed(&self) -> impl Iterator<Item = (i64, i64)> {
+        let ended = |xid| !self.running.contains(xid) && !self.aborted.contains(xid);
+        self.rows.iter().filter(move |(_, xid)| ended(xid)).copied()
+    }
+
     fn snapshot(&self) -> Snapshot {
         let xmax = 3 + self.begun;
         let running: Vec<String> = self.running.iter().map(i64::to_string).collect();
@@ -163,11 +168,10 @@ proptest! {
             };
             let open = window.up_to(|| server.snapshot());
             let ranges = open.ranges();
-            let visible = server.rows.iter().filter(|(_, xid)| !server.running.contains(xid) && !server.aborted.contains(xid));
-            for row in visible {
+            for row in server.committed() {
                 let times = ranges.iter().filter(|range| row.0 >= range.floor && open.has(**range, row.1)).count();
                 prop_assert!(times <= 1, "{row:?} in {ranges:?}");
-                read.extend((times == 1).then_some(*row));
+                read.extend((times == 1).then_some(row));
             }
             for step in steps.by_ref().take(later) {
                 server.take(&step);
@@ -175,8 +179,7 @@ proptest! {
             // As the library takes it: first the position, then the next transaction.
             window = open.next(|| (server.lsn, 3 + server.begun));
         }
-        let mut committed: Vec<_> =
-            server.rows.iter().filter(|(_, xid)| !server.running.contains(xid) && !server.aborted.contains(xid)).copied().collect();
+        let mut committed: Vec<_> = server.committed().collect();
         committed.sort_unstable();
         read.sort_unstable();
         prop_assert_eq!(read, committed);
