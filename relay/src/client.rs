@@ -139,6 +139,10 @@ impl Client {
                 _ => turn = turn.filter(|_| self.pool.turn(origin).is_some()),
             }
         }
+        let newcomer = self.pool.door(origin).acquire_owned().await.ok();
+        if let Some(line) = self.pool.take(origin).await {
+            return Ok((line, true));
+        }
         // On the heap, because it is large and seldom.
         let stream = match Box::pin(self.connector.connect(origin)).await {
             Ok(stream) => stream,
@@ -152,7 +156,10 @@ impl Client {
         };
         if !stream.speaks_http2() {
             self.pool.is_plain(origin);
-            return Ok((Line::Own(Link::new(stream).await.map_err(|error| failure(&error))?), false));
+            return Ok((
+                Line::Own(Link::new(stream, newcomer).await.map_err(|error| failure(&error))?),
+                false,
+            ));
         }
         let doubted = stream.was_asked();
         let shared = Shared::new(stream, turn).await.map_err(|error| blamed(failure(&error), doubted))?;

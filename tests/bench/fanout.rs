@@ -10,7 +10,7 @@ use crate::goals::Goal::{AtLeast, AtMost};
 use crate::report::{Report, median};
 use crate::sink::Sink;
 use crate::throughput::burst;
-use crate::{DATA, ceiling, recorded};
+use crate::{DATA, background, ceiling, recorded};
 
 const ROUNDS: usize = 5;
 const EVENTS: usize = 1000;
@@ -24,22 +24,34 @@ const FAR_WEBHOOKS: usize = 1000;
 pub async fn run(cluster: &Cluster) {
     let mut report = Report::new(
         "fanout",
-        "1,000 events for 100 webhooks; one event for 10,000; 30,000 for one that answers after 100 ms, and 30 for each of a thousand such",
+        "1,000 events for 100 webhooks, in turn with 100,000 for one and a bare loop; one event for 10,000; 30,000 for one that answers after 100 ms, and 30 for each of a thousand such",
     );
-    let (mut bare, mut rates) = (Vec::new(), Vec::new());
     let (mut sink, db) = (Sink::start(), Database::on(cluster).await);
     let relay = Relay::start(&db.url()).await;
+    db.webhook(&sink.url, "events => '{bench.one}'").await;
     webhooks(&db, &sink.url, "bench.some", WEBHOOKS).await;
-    for _ in 0..ROUNDS {
+    background(&db, false).await;
+    let (mut bare, mut rates) = (Vec::new(), [const { Vec::new() }; 2]);
+    for n in 0..ROUNDS {
         let other = Sink::start();
         let took = ceiling::send(&other.url, EVENTS * WEBHOOKS).await.as_secs_f64();
         bare.push((EVENTS * WEBHOOKS) as f64 / took);
-        rates.push(burst(&db, &mut sink, &relay, "bench.some", (EVENTS, WEBHOOKS)).await);
+        drop(other);
+        for many in [n % 2 == 1, n % 2 == 0] {
+            let (kind, amount) =
+                if many { ("bench.some", (EVENTS, WEBHOOKS)) } else { ("bench.one", (EVENTS * WEBHOOKS, 1)) };
+            db.run("CHECKPOINT").await;
+            rates[usize::from(many)].push(burst(&db, &mut sink, &relay, kind, amount).await);
+        }
     }
-    let (bare, rate) = (median(bare), median(rates));
+    background(&db, true).await;
+    let [one, rate] = rates.map(median);
+    let bare = median(bare);
     report.add("ceiling_per_second", bare, "signed requests by a bare reqwest loop");
+    report.add("one_per_second", one, "arrivals a second, as many events for one webhook");
     report.add("fanout_per_second", rate, "arrivals a second, each event at 100 webhooks");
     report.add("fanout_ratio", rate / bare, "of the ceiling");
+    report.want("fanout_to_one", rate / one, "of what one webhook gets", AtLeast(1.0));
 
     webhooks(&db, &sink.url, "bench.all", MANY_WEBHOOKS).await;
     let (mut done, mut times) = (sink.count(), Vec::new());

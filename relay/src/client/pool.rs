@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hyper::http::uri::Authority;
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, interval};
 
 use super::http1::Link;
@@ -16,6 +17,10 @@ use crate::outcome::Failure;
 const IDLE: Duration = Duration::from_secs(4);
 /// So long it is remembered that a host does not speak HTTP/2.
 const REMEMBERED: Duration = Duration::from_secs(60);
+
+/// So many connections at a time may be new to a host. Those that it has not accepted wait in a queue of 50 (Java's default) or
+/// 128 (that of many others); of one that finds it full the system tries again after a second.
+const NEWCOMERS: usize = 32;
 
 /// Where a connection leads, and as whom.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -49,10 +54,12 @@ struct Hosts {
 }
 
 /// What is known of a host.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Host {
     idle: Vec<Idle>,
     shared: Vec<Arc<Shared>>,
+    /// Lets new connections in.
+    door: Arc<Semaphore>,
     /// Held by who finds out whether it speaks HTTP/2.
     turn: Turn,
     /// When it was last seen to speak HTTP/1.1 alone.
@@ -119,18 +126,20 @@ impl Pool {
             return None;
         }
         let mut all = self.lock();
-        if !all.hosts.contains_key(origin) {
-            all.hosts.insert(origin.clone(), Host::default());
-        }
-        let host = all.hosts.get(origin)?;
+        let host = all.host(origin);
         host.plain.is_none().then(|| host.turn.clone())
+    }
+
+    /// Where to wait with a new connection until the host has taken in others.
+    pub(super) fn door(&self, origin: &Origin) -> Arc<Semaphore> {
+        self.lock().host(origin).door.clone()
     }
 
     /// Lets others use a connection too, and takes the first seat.
     pub(super) fn share(&self, origin: &Origin, shared: Arc<Shared>) -> Option<Ride> {
         let ride = shared.ride();
         let mut all = self.lock();
-        let host = all.hosts.entry(origin.clone()).or_default();
+        let host = all.host(origin);
         host.plain = None;
         host.shared.push(shared);
         ride
@@ -139,12 +148,30 @@ impl Pool {
     /// The host does not speak HTTP/2.
     pub(super) fn is_plain(&self, origin: &Origin) {
         if origin.secure {
-            self.lock().hosts.entry(origin.clone()).or_default().plain = Some(Instant::now());
+            self.lock().host(origin).plain = Some(Instant::now());
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, Hosts> {
         self.hosts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Hosts {
+    fn host(&mut self, origin: &Origin) -> &mut Host {
+        self.hosts.entry(origin.clone()).or_default()
+    }
+}
+
+impl Default for Host {
+    fn default() -> Self {
+        Self {
+            idle: Vec::new(),
+            shared: Vec::new(),
+            door: Arc::new(Semaphore::new(NEWCOMERS)),
+            turn: Turn::default(),
+            plain: None,
+        }
     }
 }
 
@@ -156,7 +183,7 @@ impl Host {
         // Requests under way hold what is dropped here.
         self.shared.retain(|shared| !shared.is_over() && !is_idle(shared));
         self.plain = self.plain.filter(|seen| seen.elapsed() < REMEMBERED);
-        let awaited = Arc::strong_count(&self.turn) > 1;
+        let awaited = Arc::strong_count(&self.turn) > 1 || Arc::strong_count(&self.door) > 1;
         awaited || self.plain.is_some() || !self.idle.is_empty() || !self.shared.is_empty()
     }
 }

@@ -8,6 +8,7 @@ use webhook_wire::target::Allow;
 
 use super::*;
 
+mod door;
 mod http2;
 
 const LIMIT: Duration = Duration::from_secs(5);

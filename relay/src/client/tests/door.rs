@@ -1,0 +1,83 @@
+//! How many connections may be new to a host.
+
+use tokio::task::JoinHandle;
+
+use super::*;
+
+/// So many requests under way at once.
+fn at_once(client: &Client, url: &str, count: usize) -> Vec<JoinHandle<Exchange>> {
+    let one = |_| {
+        let (client, url) = (client.clone(), url.to_owned());
+        tokio::spawn(async move { exchange(&client, &url).await })
+    };
+    (0..count).map(one).collect()
+}
+
+fn origin(url: &str) -> Origin {
+    address(&mut request(url).request, None).unwrap()
+}
+
+#[tokio::test]
+async fn who_waits_to_connect_takes_what_comes_back() {
+    let (url, connections) = answering(OK).await;
+    let client = client(&["127.0.0.1"]);
+    exchange(&client, &url).await.unwrap();
+    let line = client.pool.take(&origin(&url)).await.unwrap();
+    let door = client.pool.door(&origin(&url));
+    let others = door.clone().acquire_many_owned(door.available_permits() as u32).await.unwrap();
+    let waiting = at_once(&client, &url, 1).remove(0);
+    while Arc::strong_count(&door) < 4 {
+        tokio::task::yield_now().await;
+    }
+    let Line::Own(link) = line else { panic!("of HTTP/1.1") };
+    client.pool.put(origin(&url), link).await;
+    drop(others);
+    waiting.await.unwrap().unwrap();
+    assert_eq!(connections.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn many_at_once_come_in_by_and_by() {
+    let (url, _) = answering(OK).await;
+    let client = client(&["127.0.0.1"]);
+    let door = client.pool.door(&origin(&url));
+    let room = door.available_permits();
+    for exchange in at_once(&client, &url, 10 * room) {
+        exchange.await.unwrap().unwrap();
+    }
+    assert_eq!(door.available_permits(), room, "nobody is new any more");
+}
+
+#[tokio::test]
+async fn a_host_that_does_not_answer_keeps_nobody_out() {
+    let arrived = Arc::new(tokio::sync::Semaphore::new(0));
+    let counter = arrived.clone();
+    let (url, _) = receiver(move |_, mut stream| {
+        let counter = counter.clone();
+        async move {
+            read_request(&mut stream).await;
+            counter.add_permits(1);
+            std::future::pending::<()>().await;
+        }
+    })
+    .await;
+    let client = client(&["127.0.0.1"]);
+    let many = 3 * client.pool.door(&origin(&url)).available_permits();
+    let exchanges = at_once(&client, &url, many);
+    arrived.acquire_many(many as u32).await.unwrap().forget();
+    exchanges.iter().for_each(JoinHandle::abort);
+}
+
+#[tokio::test]
+async fn a_failed_connection_lets_the_next_one_in() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    drop(listener);
+    let client = client(&["127.0.0.1"]);
+    let door = client.pool.door(&origin(&url));
+    let room = door.available_permits();
+    for exchange in at_once(&client, &url, 3 * room) {
+        assert!(matches!(exchange.await.unwrap(), Err(Failure::Connect(_))));
+    }
+    assert_eq!(door.available_permits(), room);
+}
