@@ -21,6 +21,7 @@ use crate::outcome::{Answer, BodyEnd, Exchange, Failure, Reading};
 use crate::request::Signed;
 
 mod connect;
+mod door;
 mod http1;
 mod http2;
 mod line;
@@ -139,12 +140,12 @@ impl Client {
                 _ => turn = turn.filter(|_| self.pool.turn(origin).is_some()),
             }
         }
-        let newcomer = self.pool.door(origin).acquire_owned().await.ok();
+        let mut newcomer = self.pool.door(origin).enter().await;
         if let Some(line) = self.pool.take(origin).await {
             return Ok((line, true));
         }
         // On the heap, because it is large and seldom.
-        let stream = match Box::pin(self.connector.connect(origin)).await {
+        let stream = match newcomer.during(Box::pin(self.connector.connect(origin))).await {
             Ok(stream) => stream,
             Err(error) => {
                 let failure = Failure::from(&error);

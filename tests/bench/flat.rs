@@ -54,7 +54,7 @@ async fn relay(cluster: &Cluster) -> Vec<f64> {
 
 async fn job_table(cluster: &Cluster) -> Vec<f64> {
     let (sink, db) = (Sink::start(), Database::on(cluster).await);
-    let _workers = jobs::work_on(&db).await;
+    let _workers = jobs::work_on(&db, jobs::Work::Send).await;
     let insert = jobs::queue(&sink.url, BATCH as usize);
     arrivals(&db, sink, insert).await
 }

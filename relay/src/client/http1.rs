@@ -6,7 +6,6 @@
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::task::Poll;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -14,15 +13,12 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::{Builder, Connection, SendRequest};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::timeout;
 
 use super::connect::Stream;
+use super::door::Newcomer;
 use super::line::{LONGEST_HEAD, SendError};
 
 const MOST_HEADERS: usize = 100;
-/// A connection is no longer new when it was answered on, or for so long was not: hosts accept sooner than they answer.
-const NEW_FOR: Duration = Duration::from_millis(10);
 
 /// The connection.
 #[derive(Debug)]
@@ -33,8 +29,8 @@ pub(super) struct Link {
     pub(super) doubted: bool,
     /// A request is on its way and not answered yet.
     waits: bool,
-    /// Held while it is new to its host.
-    newcomer: Option<OwnedSemaphorePermit>,
+    /// Until it was answered on for the first time.
+    newcomer: Option<Newcomer>,
 }
 
 impl Drop for Link {
@@ -48,16 +44,19 @@ impl Drop for Link {
 }
 
 impl Link {
-    pub(super) async fn new(
-        stream: Stream,
-        newcomer: Option<OwnedSemaphorePermit>,
-    ) -> Result<Box<Self>, hyper::Error> {
+    pub(super) async fn new(stream: Stream, newcomer: Newcomer) -> Result<Box<Self>, hyper::Error> {
         let doubted = stream.was_asked();
         let mut builder = Builder::new();
         // Bodies are small: copied behind the head they go out in one piece.
         builder.max_headers(MOST_HEADERS).max_buf_size(LONGEST_HEAD).writev(false);
         let (sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
-        Ok(Box::new(Self { sender, connection: Some(connection), doubted, waits: false, newcomer }))
+        Ok(Box::new(Self {
+            sender,
+            connection: Some(connection),
+            doubted,
+            waits: false,
+            newcomer: Some(newcomer),
+        }))
     }
 
     /// Sends a request and waits for the head of the answer.
@@ -69,7 +68,7 @@ impl Link {
         let answer = self.sender.try_send_request(request);
         let answer = drive(&mut self.connection, answer);
         let answered = match self.newcomer.take() {
-            Some(newcomer) => answer_to(newcomer, answer).await,
+            Some(mut newcomer) => newcomer.during(answer).await,
             None => answer.await,
         };
         let response = answered.map_err(|mut error| {
@@ -94,16 +93,6 @@ impl Link {
         })
         .await
     }
-}
-
-/// Waits for the answer, as a newcomer no longer than it is one.
-async fn answer_to<T>(newcomer: OwnedSemaphorePermit, answer: impl Future<Output = T>) -> T {
-    let mut answer = pin!(answer);
-    if let Ok(answered) = timeout(NEW_FOR, &mut answer).await {
-        return answered;
-    }
-    drop(newcomer);
-    answer.await
 }
 
 async fn drive<T>(

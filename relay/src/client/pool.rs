@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hyper::http::uri::Authority;
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, interval};
 
+use super::door::Door;
 use super::http1::Link;
 use super::http2::{Ride, Shared};
 use super::line::Line;
@@ -17,10 +17,6 @@ use crate::outcome::Failure;
 const IDLE: Duration = Duration::from_secs(4);
 /// So long it is remembered that a host does not speak HTTP/2.
 const REMEMBERED: Duration = Duration::from_secs(60);
-
-/// So many connections at a time may be new to a host. Those that it has not accepted wait in a queue of 50 (Java's default) or
-/// 128 (that of many others); of one that finds it full the system tries again after a second.
-const NEWCOMERS: usize = 32;
 
 /// Where a connection leads, and as whom.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -54,12 +50,11 @@ struct Hosts {
 }
 
 /// What is known of a host.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Host {
     idle: Vec<Idle>,
     shared: Vec<Arc<Shared>>,
-    /// Lets new connections in.
-    door: Arc<Semaphore>,
+    door: Door,
     /// Held by who finds out whether it speaks HTTP/2.
     turn: Turn,
     /// When it was last seen to speak HTTP/1.1 alone.
@@ -130,8 +125,8 @@ impl Pool {
         host.plain.is_none().then(|| host.turn.clone())
     }
 
-    /// Where to wait with a new connection until the host has taken in others.
-    pub(super) fn door(&self, origin: &Origin) -> Arc<Semaphore> {
+    /// Where to wait before connecting.
+    pub(super) fn door(&self, origin: &Origin) -> Door {
         self.lock().host(origin).door.clone()
     }
 
@@ -163,18 +158,6 @@ impl Hosts {
     }
 }
 
-impl Default for Host {
-    fn default() -> Self {
-        Self {
-            idle: Vec::new(),
-            shared: Vec::new(),
-            door: Arc::new(Semaphore::new(NEWCOMERS)),
-            turn: Turn::default(),
-            plain: None,
-        }
-    }
-}
-
 impl Host {
     /// Closes what waits for too long; false when there is nothing to remember.
     fn sweep(&mut self) -> bool {
@@ -183,7 +166,7 @@ impl Host {
         // Requests under way hold what is dropped here.
         self.shared.retain(|shared| !shared.is_over() && !is_idle(shared));
         self.plain = self.plain.filter(|seen| seen.elapsed() < REMEMBERED);
-        let awaited = Arc::strong_count(&self.turn) > 1 || Arc::strong_count(&self.door) > 1;
+        let awaited = Arc::strong_count(&self.turn) > 1 || self.door.is_busy();
         awaited || self.plain.is_some() || !self.idle.is_empty() || !self.shared.is_empty()
     }
 }

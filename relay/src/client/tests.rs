@@ -69,6 +69,11 @@ async fn answering(answer: &'static str) -> (String, Arc<AtomicUsize>) {
     .await
 }
 
+/// Polls it once.
+async fn poll_once<T>(mut future: std::pin::Pin<&mut impl Future<Output = T>>) -> std::task::Poll<T> {
+    std::future::poll_fn(|cx| std::task::Poll::Ready(future.as_mut().poll(cx))).await
+}
+
 #[tokio::test]
 async fn connections_are_used_again() {
     let (url, connections) = answering(OK).await;

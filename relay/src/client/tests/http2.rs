@@ -370,10 +370,6 @@ async fn who_waited_for_a_connection_that_failed_fails_with_it() {
     assert_eq!(connections.load(Ordering::SeqCst), 1);
 }
 
-async fn poll_once<T>(mut future: std::pin::Pin<&mut impl Future<Output = T>>) -> std::task::Poll<T> {
-    std::future::poll_fn(|cx| std::task::Poll::Ready(future.as_mut().poll(cx))).await
-}
-
 #[tokio::test]
 async fn headers_without_end_are_a_bad_response() {
     const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
