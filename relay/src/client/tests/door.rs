@@ -8,7 +8,9 @@ use super::*;
 fn at_once(client: &Client, url: &str, count: usize) -> Vec<JoinHandle<Exchange>> {
     let one = |_| {
         let (client, url) = (client.clone(), url.to_owned());
-        tokio::spawn(async move { exchange(&client, &url).await })
+        // Long: none is to end before it has come in.
+        let terms = Terms { limit: 12 * LIMIT, ..TERMS };
+        tokio::spawn(async move { client.exchange(request(&url), terms).await })
     };
     (0..count).map(one).collect()
 }
@@ -66,6 +68,7 @@ async fn a_host_that_does_not_answer_keeps_nobody_out() {
     let many = 3 * client.pool.door(&origin(&url)).room();
     let exchanges = at_once(&client, &url, many);
     arrived.acquire_many(many as u32).await.unwrap().forget();
+    assert!(!exchanges.iter().any(JoinHandle::is_finished), "they did not wait for others to give up");
     exchanges.iter().for_each(JoinHandle::abort);
 }
 
