@@ -45,7 +45,7 @@ async fn a_key_goes_on_in_order_though_the_other_cluster_counted_further() {
         original.run(&emit(n)).await;
     }
     original.until("SELECT count(*) FROM webhook.pending WHERE reason = 'retry' AND lease = 0", "1").await;
-    original.until("SELECT count(*) FROM webhook.pending WHERE due_at = 'infinity'", "1").await;
+    original.until("SELECT count(*) FROM webhook.pending WHERE reason = 'ordered'", "1").await;
     assert!(relay.terminate().await.success());
     for n in [3, 4] {
         original.run(&emit(n)).await;
