@@ -17,8 +17,6 @@ use crate::ways::TRUST;
 
 /// At most so many at once.
 const MOST: usize = 3;
-/// A dead relay is found within this.
-const UNSEEN: Duration = Duration::from_millis(300);
 
 /// A relay and its links, one to each server.
 #[derive(Debug)]
@@ -68,6 +66,8 @@ pub struct Fleet {
     logs: Vec<String>,
     /// Relays died by themselves or woke, not before these moments.
     upset: Vec<SystemTime>,
+    /// Whoever is found dead was alive then.
+    looked: SystemTime,
 }
 
 impl Fleet {
@@ -80,6 +80,7 @@ impl Fleet {
             leaving: Vec::new(),
             logs: Vec::new(),
             upset: Vec::new(),
+            looked: SystemTime::now(),
         };
         fleet.set_clock(0);
         fleet
@@ -159,12 +160,13 @@ impl Fleet {
 
     /// Starts dead relays again and thaws those whose time has come.
     pub async fn tend(&mut self, random: &mut StdRng) {
+        let looking = SystemTime::now();
         for place in 0..self.places.len() {
             if self.places[place].frozen.is_some_and(|(_, until)| until <= SystemTime::now()) {
                 self.thaw(place);
             }
             if let Some(status) = self.places[place].relay.status() {
-                self.upset.push(SystemTime::now() - UNSEEN);
+                self.upset.push(self.looked);
                 let relay = self.launch(&self.places[place].links, random, None).await;
                 let dead = std::mem::replace(&mut self.places[place].relay, relay);
                 self.places[place].doomed = false;
@@ -177,7 +179,7 @@ impl Fleet {
                 continue;
             };
             if !status.success() {
-                self.upset.push(SystemTime::now() - UNSEEN);
+                self.upset.push(self.looked);
                 // One that has hardly begun does not listen to signals yet.
                 let log = relay.logs().text();
                 let begun = log.contains("connected");
@@ -185,6 +187,7 @@ impl Fleet {
             }
             self.bury(&relay, status);
         }
+        self.looked = looking;
     }
 
     /// Since when relays may have died that were found dead since the last call, and since when those that woke had been frozen, or
