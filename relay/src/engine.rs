@@ -42,8 +42,6 @@ use term::Orphan;
 pub struct Inbox {
     /// From the main session.
     pub news: mpsc::UnboundedReceiver<News>,
-    /// Pages.
-    pub chunks: mpsc::Receiver<Chunk>,
     /// From the recorder.
     pub recorded: mpsc::UnboundedReceiver<Recorded>,
     /// From the errand runner.
@@ -72,10 +70,17 @@ struct Term {
     /// Number of the last cursor row.
     n: i64,
     ledger: Ledger,
+    /// What is read in it.
+    chunks: mpsc::Receiver<Chunk>,
     /// The position in the last cursor row.
     written: Position,
     /// The cursor had not passed this ticket then.
     mark: (Ticket, Instant),
+}
+
+/// The next page of the term, if there is one.
+async fn next_chunk(term: &mut Option<Term>) -> Option<Chunk> {
+    term.as_mut()?.chunks.recv().await
 }
 
 /// The dispatcher.
@@ -147,7 +152,7 @@ impl Engine {
                 Some(recorded) = inbox.recorded.recv() => self.recorded(recorded),
                 Some(errands) = inbox.errands.recv() => self.errand_done(errands),
                 _ = landings.recv_many(&mut landed, 256) => {}
-                Some(chunk) = inbox.chunks.recv(), if self.intake.is_empty() => self.take_in(chunk),
+                Some(chunk) = next_chunk(&mut self.term), if self.intake.is_empty() => self.take_in(chunk),
                 () = sleep_until(wake) => {}
             }
             while landed.len() < 256
@@ -182,7 +187,7 @@ impl Engine {
     fn hear(&mut self, news: News) {
         match news {
             News::Registry(registry) => self.configure(registry),
-            News::Led { term, lead } => self.begin(term, lead),
+            News::Led { term, lead, chunks } => self.begin(term, lead, chunks),
             News::Deposed { term } => self.depose(term),
             News::Rang => self.claims.soon(Instant::now()),
         }
@@ -202,7 +207,7 @@ impl Engine {
 
     fn take_in(&mut self, chunk: Chunk) {
         self.configure(Arc::clone(&chunk.registry));
-        if let Some(term) = self.term.as_ref().filter(|term| term.id == chunk.term) {
+        if let Some(term) = &self.term {
             self.fence.learn(&chunk.registry, &term.ledger);
             self.intake = chunk.items.into();
             self.end = Some(chunk.end);

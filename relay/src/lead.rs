@@ -54,6 +54,8 @@ pub enum News {
         term: u64,
         /// From where.
         lead: Lead,
+        /// Its pages, of which the dispatcher takes one when it has room. They come with the term, so that none can overtake it.
+        chunks: mpsc::Receiver<Chunk>,
     },
     /// We do not lead any more.
     Deposed {
@@ -80,8 +82,6 @@ pub struct Orders {
 pub struct Lines {
     /// News for the dispatcher.
     pub news: mpsc::UnboundedSender<News>,
-    /// Pages for the dispatcher, which takes one when it has room.
-    pub chunks: mpsc::Sender<Chunk>,
     /// What the dispatcher wants.
     pub orders: watch::Receiver<Orders>,
     /// Rings when the dispatcher runs out of work.
@@ -218,8 +218,9 @@ impl Leader {
                     self.terms += 1;
                     let term = self.terms;
                     tracing::info!(term, "this relay leads");
-                    self.tell(News::Led { term, lead: lead.clone() })?;
-                    let end = self.term(&session, term, lead).await;
+                    let (chunks, taken) = mpsc::channel(1);
+                    self.tell(News::Led { term, lead: lead.clone(), chunks: taken })?;
+                    let end = self.term(&session, term, lead, chunks).await;
                     self.tell(News::Deposed { term })?;
                     end?;
                     session.resign(&self.context.instance).await?;

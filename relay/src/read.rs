@@ -27,8 +27,6 @@ pub struct Item {
 /// What one read brings to the dispatcher.
 #[derive(Debug)]
 pub struct Chunk {
-    /// The term it was read in.
-    pub term: u64,
     /// The webhooks it was matched with.
     pub registry: Arc<Registry>,
     /// Events in order.

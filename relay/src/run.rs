@@ -46,7 +46,6 @@ pub async fn run(mut config: Run) -> Result<(), Error> {
     tracing::info!(instance = context.instance, version = env!("CARGO_PKG_VERSION"), "starting");
 
     let (news, news_in) = mpsc::unbounded_channel();
-    let (chunks, chunks_in) = mpsc::channel(1);
     let (orders, orders_in) = watch::channel(Orders::default());
     let (batches, batches_in) = mpsc::channel(1);
     let (recorded, recorded_in) = mpsc::unbounded_channel();
@@ -54,17 +53,11 @@ pub async fn run(mut config: Run) -> Result<(), Error> {
     let (run_errands, run_errands_in) = mpsc::unbounded_channel();
     let hungry = Arc::new(Notify::new());
 
-    let lines = Lines { news, chunks, orders: orders_in, hungry: hungry.clone() };
+    let lines = Lines { news, orders: orders_in, hungry: hungry.clone() };
     let leader = Leader::new(context.clone(), lines, keyring);
     let (engine, landings) =
         Engine::new(context.clone(), client, Outbox { orders, hungry, batches, errands });
-    let inbox = Inbox {
-        news: news_in,
-        chunks: chunks_in,
-        recorded: recorded_in,
-        errands: run_errands_in,
-        stop: stopped,
-    };
+    let inbox = Inbox { news: news_in, recorded: recorded_in, errands: run_errands_in, stop: stopped };
     let mut parts = JoinSet::new();
     let recorder = record::recorder(context.clone(), batches_in, move |done| drop(recorded.send(done)));
     parts.spawn(async {

@@ -191,6 +191,8 @@ impl Engine {
             self.flush.retry_at = now + self.flush.backoff.mul_f64(1.0 + 0.25 * rand::random::<f64>());
             self.flush.backoff = (self.flush.backoff * 2).min(LONGEST_BACKOFF.mul_f64(0.8));
             if now.saturating_duration_since(since) > KEPT {
+                // What we read is forgotten with its place in the ledger, and read again.
+                self.abdicate();
                 self.batch.judged.clear();
                 self.batch.notices.clear();
             } else if matches!(error, StoreError::Busy(_)) && self.is_current(&batch) {
@@ -211,13 +213,13 @@ impl Engine {
         batch.term.is_none_or(|id| self.term.as_ref().is_some_and(|term| term.id == id))
     }
 
-    /// What is left of a batch when the term whose cursor it was to move is over.
+    /// What is left of a batch that was to move no cursor, or that of a term that is over.
     pub(super) fn keep(&mut self, batch: Batch) {
         self.batch.makes_due |= batch.makes_due;
         let mut kept = self.orphaned(batch.judged);
         kept.retain(|one| one.attempt.as_ref().is_none_or(|attempt| attempt.started.elapsed() < KEPT));
-        kept.append(&mut self.batch.judged);
-        self.batch.judged = kept;
+        // Behind what is there: the places of holds stay as they are.
+        self.batch.judged.append(&mut kept);
         self.batch.notices.splice(0..0, batch.notices);
     }
 }

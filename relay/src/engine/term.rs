@@ -5,12 +5,14 @@
 
 use std::time::Duration;
 
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::{Engine, Fence, Term};
 use crate::delivery::Claim;
 use crate::ledger::{Ledger, Ticket};
 use crate::post::LONG_QUEUE;
+use crate::read::Chunk;
 use crate::record::{Judged, Word};
 use crate::store::Lead;
 
@@ -35,11 +37,11 @@ pub(super) enum Orphan {
 
 impl Engine {
     /// A term begins.
-    pub(super) fn begin(&mut self, id: u64, lead: Lead) {
+    pub(super) fn begin(&mut self, id: u64, lead: Lead, chunks: mpsc::Receiver<Chunk>) {
         self.forget_term();
         let ledger = Ledger::new(lead.position.clone(), lead.ahead);
         let mark = (ledger.next(), Instant::now());
-        self.term = Some(Term { id, n: lead.n, ledger, written: lead.position, mark });
+        self.term = Some(Term { id, n: lead.n, ledger, chunks, written: lead.position, mark });
         self.context.metrics.leader.set(1);
     }
 

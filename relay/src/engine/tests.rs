@@ -91,7 +91,6 @@ impl Stage {
         let client =
             Client::new(context.config.targets.policy(), Tls::new(rustls::RootCertStore::empty()), 10);
         let (news, news_in) = mpsc::unbounded_channel();
-        let (chunks, chunks_in) = mpsc::channel(1);
         let (orders, orders_out) = watch::channel(Orders::default());
         let (batches, batches_out) = mpsc::channel(1);
         let (recorded, recorded_in) = mpsc::unbounded_channel();
@@ -100,20 +99,14 @@ impl Stage {
         let (stop, stopped) = watch::channel(false);
         let out = Outbox { orders, hungry: Arc::new(Notify::new()), batches, errands };
         let (engine, landings) = Engine::new(context.clone(), client, out);
-        let inbox = Inbox {
-            news: news_in,
-            chunks: chunks_in,
-            recorded: recorded_in,
-            errands: errands_in,
-            stop: stopped,
-        };
+        let inbox = Inbox { news: news_in, recorded: recorded_in, errands: errands_in, stop: stopped };
         let stage = Self {
             context,
             registry: Arc::new(registry),
             url,
             arrived,
             news,
-            chunks,
+            chunks: mpsc::channel(1).0,
             batches: batches_out,
             recorded,
             errands: errands_out,
@@ -130,11 +123,17 @@ impl Stage {
     fn lead(&mut self, term: u64) {
         self.n += 1;
         let lead = Lead { n: self.n, position: position(0), ahead: 0 };
-        self.news.send(News::Led { term, lead }).unwrap();
+        let (chunks, taken) = mpsc::channel(1);
+        self.chunks = chunks;
+        self.news.send(News::Led { term, lead, chunks: taken }).unwrap();
     }
 
     /// Events of these numbers are read, each for all webhooks.
-    async fn read(&mut self, term: u64, numbers: impl Iterator<Item = u64>) {
+    async fn read(&self, numbers: impl Iterator<Item = u64>) {
+        self.chunks.send(self.chunk(numbers)).await.unwrap();
+    }
+
+    fn chunk(&self, numbers: impl Iterator<Item = u64>) -> Chunk {
         let mut end = position(0);
         let mut items = Vec::new();
         for n in numbers {
@@ -142,8 +141,7 @@ impl Stage {
             let matched = self.registry.matched(event(n), None);
             items.push(Item { matched, due: None, after: end.clone() });
         }
-        let registry = self.registry.clone();
-        self.chunks.send(Chunk { term, registry, items, end }).await.unwrap();
+        Chunk { registry: self.registry.clone(), items, end }
     }
 
     async fn arrival(&mut self) -> Arrived {
@@ -225,7 +223,7 @@ fn words(judged: &[Judged]) -> Vec<Word> {
 async fn the_cursor_passes_what_is_recorded_in_the_same_batch() {
     let mut stage = Stage::new(&[plain()]).await;
     stage.lead(1);
-    stage.read(1, 1..=2).await;
+    stage.read(1..=2).await;
     let (one, two) = (stage.arrival().await, stage.arrival().await);
     two.answer.send(200).unwrap();
     let batch = stage.record().await;
@@ -245,22 +243,45 @@ async fn the_cursor_passes_what_is_recorded_in_the_same_batch() {
 async fn events_for_nobody_move_the_cursor_too() {
     let mut stage = Stage::new(&[]).await;
     stage.lead(1);
-    stage.read(1, 1..=5).await;
+    stage.read(1..=5).await;
     let batch = stage.record().await;
     assert_eq!((batch.judged.len(), batch.cursor.unwrap().position), (0, position(5)));
+}
+
+#[tokio::test]
+async fn a_page_that_is_there_before_the_dispatcher_hears_of_its_term_is_not_lost() {
+    let mut stage = Stage::new(&[plain()]).await;
+    let (chunks, taken) = mpsc::channel(1);
+    chunks.try_send(stage.chunk(1..=1)).unwrap();
+    let lead = Lead { n: 0, position: position(0), ahead: 0 };
+    stage.news.send(News::Led { term: 1, lead, chunks: taken }).unwrap();
+    stage.arrival().await.answer.send(200).unwrap();
+    assert_eq!(stage.record().await.cursor.unwrap().position, position(1));
+}
+
+#[tokio::test]
+async fn pages_of_a_term_that_is_over_are_not_taken() {
+    let mut stage = Stage::new(&[plain()]).await;
+    stage.lead(1);
+    let former = stage.chunks.clone();
+    stage.lead(2);
+    former.closed().await;
+    stage.read(2..=2).await;
+    stage.arrival().await.answer.send(200).unwrap();
+    assert_eq!(stage.record().await.term, Some(2));
 }
 
 #[tokio::test]
 async fn a_fenced_leader_sends_nothing_twice_when_it_leads_again() {
     let mut stage = Stage::new(&[plain()]).await;
     stage.lead(1);
-    stage.read(1, 1..=2).await;
+    stage.read(1..=2).await;
     let (one, two) = (stage.arrival().await, stage.arrival().await);
     one.answer.send(200).unwrap();
     stage.refuse(StoreError::Fenced).await;
     stage.orders.wait_for(|orders| orders.over == 1).await.unwrap();
     stage.lead(2);
-    stage.read(2, 1..=2).await;
+    stage.read(1..=2).await;
     assert_eq!(words(&stage.outcomes(1).await), [Word::Delivered]);
     two.answer.send(200).unwrap();
     let batch = stage.record().await;
@@ -273,7 +294,7 @@ async fn a_fenced_leader_sends_nothing_twice_when_it_leads_again() {
 async fn what_met_a_lock_is_recorded_as_it_was_and_the_lead_is_kept() {
     let mut stage = Stage::new(&[plain(), plain()]).await;
     stage.lead(1);
-    stage.read(1, 1..=1).await;
+    stage.read(1..=1).await;
     let (one, two) = (stage.arrival().await, stage.arrival().await);
     one.answer.send(200).unwrap();
     stage.refuse(StoreError::Busy("deadlock detected".into())).await;
@@ -320,7 +341,7 @@ async fn nothing_is_sent_while_outcomes_cannot_be_recorded() {
 async fn stopping_hands_over_at_once_and_records_what_comes_in_time() {
     let mut stage = Stage::new(&[json!({"max_in_flight": 1})]).await;
     stage.lead(1);
-    stage.read(1, 1..=2).await;
+    stage.read(1..=2).await;
     let one = stage.arrival().await;
     stage.stop.send(true).unwrap();
     stage.orders.wait_for(|orders| orders.stop).await.unwrap();
@@ -345,7 +366,7 @@ async fn stopping_hands_over_at_once_and_records_what_comes_in_time() {
 async fn an_answer_that_comes_before_its_hold_has_left_is_recorded_alone() {
     let mut stage = Stage::new(&[plain()]).await;
     stage.lead(1);
-    stage.read(1, 1..=2).await;
+    stage.read(1..=2).await;
     let (one, two) = (stage.arrival().await, stage.arrival().await);
     one.answer.send(200).unwrap();
     // The recorder is busy with the first, so that the hold of the second has to wait.
@@ -366,10 +387,58 @@ async fn an_answer_that_comes_before_its_hold_has_left_is_recorded_alone() {
 }
 
 #[tokio::test]
+async fn an_outcome_that_could_not_be_recorded_does_not_take_the_place_of_a_hold() {
+    let mut stage = Stage::new(&[plain()]).await;
+    stage.lead(1);
+    let row = stage.pending(1);
+    let lease = stage.claim(vec![row]).await;
+    stage.arrival().await.answer.send(200).unwrap();
+    // No cursor moves with it, so the term goes on when it cannot be recorded.
+    let leased = stage.batches.recv().await.unwrap();
+    assert_eq!((words(&leased.judged), leased.term), (vec![Word::Delivered], None));
+    stage.read(2..=2).await;
+    let fresh = stage.arrival().await;
+    stage.stop.send(true).unwrap();
+    stage.orders.wait_for(|orders| orders.stop).await.unwrap();
+    stage.recorded.send(Recorded { batch: leased, result: Err(StoreError::Lost("gone".into())) }).unwrap();
+    let delivery = fresh.delivery.clone();
+    fresh.answer.send(200).unwrap();
+    stage.delivered(2).await;
+    let batch = stage.record().await;
+    assert_eq!(words(&batch.judged), [Word::Delivered, Word::Delivered]);
+    let fresh = batch.judged.iter().find(|one| *one.delivery.id == *delivery).unwrap();
+    assert!(fresh.ticket.is_some() && fresh.lease == 0);
+    assert!(batch.judged.iter().any(|one| one.lease == lease));
+    assert_eq!(batch.cursor.unwrap().position, position(2));
+}
+
+#[tokio::test]
+async fn who_forgets_what_it_could_not_record_for_long_reads_it_again() {
+    let mut stage = Stage::new(&[plain()]).await;
+    stage.lead(1);
+    let row = stage.pending(1);
+    stage.claim(vec![row]).await;
+    let leased = stage.arrival().await;
+    stage.read(2..=2).await;
+    let fresh = stage.arrival().await;
+    leased.answer.send(200).unwrap();
+    stage.refuse(StoreError::Lost("gone".into())).await;
+    let batch = stage.batches.recv().await.unwrap();
+    assert_eq!((words(&batch.judged), batch.term), (vec![Word::Delivered], None));
+    fresh.answer.send(200).unwrap();
+    stage.delivered(2).await;
+    tokio::time::pause();
+    tokio::time::advance(std::time::Duration::from_secs(61)).await;
+    tokio::time::resume();
+    stage.recorded.send(Recorded { batch, result: Err(StoreError::Lost("gone".into())) }).unwrap();
+    stage.orders.wait_for(|orders| orders.over == 1).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_webhook_that_says_gone_is_disabled_after_its_outcome_is_recorded() {
     let mut stage = Stage::new(&[plain()]).await;
     stage.lead(1);
-    stage.read(1, 1..=1).await;
+    stage.read(1..=1).await;
     stage.arrival().await.answer.send(410).unwrap();
     let batch = stage.batches.recv().await.unwrap();
     assert_eq!(words(&batch.judged), [Word::Failed]);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{End, Leader, News, RENEW};
@@ -17,7 +18,13 @@ const PAGES_IN_MEMORY: i64 = 8;
 
 impl Leader {
     /// Reads until the term is over.
-    pub(super) async fn term(&mut self, session: &Session, term: u64, lead: Lead) -> Result<(), End> {
+    pub(super) async fn term(
+        &mut self,
+        session: &Session,
+        term: u64,
+        lead: Lead,
+        chunks: mpsc::Sender<Chunk>,
+    ) -> Result<(), End> {
         let max_bytes = i64::from(self.context.config.max_payload_mib) * 1024 * 1024 / (2 * PAGES_IN_MEMORY);
         let mut position = lead.position;
         let mut reported = Instant::now();
@@ -52,7 +59,10 @@ impl Leader {
                 let mut items = read::matched(page, &self.registry, &self.context.budget);
                 read::leave_out_recorded(&mut items, lead.ahead, session).await?;
                 let registry = self.registry.clone();
-                self.hand_over(session, Chunk { term, registry, items, end: position.clone() }).await?;
+                let chunk = Chunk { registry, items, end: position.clone() };
+                if !self.hand_over(session, term, &chunks, chunk).await? {
+                    return Ok(());
+                }
                 failpoint::pass("handed");
             }
             if rung && (changed || found.transactions == 0) {
@@ -74,22 +84,28 @@ impl Leader {
     }
 
     /// Gives a chunk to the dispatcher when it has room; until then keeps the webhooks up to date, which also proves
-    /// that the session, and with it the lead, still stands.
-    async fn hand_over(&mut self, session: &Session, chunk: Chunk) -> Result<(), End> {
-        let chunks = self.lines.chunks.clone();
+    /// that the session, and with it the lead, still stands. False: the dispatcher did not get it, so the term is over.
+    async fn hand_over(
+        &mut self,
+        session: &Session,
+        term: u64,
+        chunks: &mpsc::Sender<Chunk>,
+        chunk: Chunk,
+    ) -> Result<bool, End> {
         loop {
             let mut orders = self.lines.orders.clone();
             tokio::select! {
                 permit = chunks.reserve() => {
-                    permit.map_err(|_| End::Stopped)?.send(chunk);
-                    return Ok(());
+                    let Ok(permit) = permit else { return Ok(false) };
+                    permit.send(chunk);
+                    return Ok(true);
                 }
                 () = async {
-                    let _ = orders.wait_for(|orders| orders.stop || orders.over >= chunk.term).await;
-                } => return Ok(()),
+                    let _ = orders.wait_for(|orders| orders.stop || orders.over >= term).await;
+                } => return Ok(self.wanted(term).await),
                 () = sleep(self.context.config.poll_interval.min(RENEW)) => {
                     if !self.keep(session).await? {
-                        return Ok(());
+                        return Ok(false);
                     }
                     self.refresh(session).await?;
                 }

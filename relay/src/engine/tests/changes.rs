@@ -22,7 +22,7 @@ async fn a_page_that_was_matched_before_a_webhook_changed_does_not_undo_the_chan
     let mut newer = Registry::clone(&stage.registry);
     newer.apply(vec![testing::row(1, &stage.url, &plain())], false);
     stage.news.send(News::Registry(Arc::new(newer))).unwrap();
-    stage.read(1, 1..=1).await;
+    stage.read(1..=1).await;
     let batch = stage.batches.recv().await.unwrap();
     assert_eq!(batch.cursor.unwrap().position, position(1), "the page was taken in");
     stage.claim(vec![row]).await;
@@ -36,7 +36,7 @@ async fn a_webhook_that_was_deleted_since_a_page_was_matched_gets_nothing_of_it(
     let mut newer = Registry::clone(&stage.registry);
     newer.apply(vec![testing::row(1, &stage.url, &plain())], true);
     stage.news.send(News::Registry(Arc::new(newer))).unwrap();
-    stage.read(1, 1..=1).await;
+    stage.read(1..=1).await;
     stage.arrival().await.answer.send(200).unwrap();
     let mut batch = stage.record().await;
     if batch.judged.is_empty() {
@@ -57,6 +57,6 @@ async fn a_webhook_that_was_made_active_since_its_first_page_was_matched_gets_th
     let mut newer = Registry::clone(&stage.registry);
     newer.apply(vec![resumed], true);
     stage.news.send(News::Registry(Arc::new(newer))).unwrap();
-    stage.read(1, 1..=1).await;
+    stage.read(1..=1).await;
     stage.arrival().await.answer.send(200).unwrap();
 }

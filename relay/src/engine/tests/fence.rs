@@ -9,7 +9,7 @@ async fn read(stage: &Stage, registry: &Arc<Registry>, n: u64) {
     let matched = registry.matched(Arc::new(Event::new(facts, &Budget::default())), None);
     let end = position(n as i64);
     let items = vec![Item { matched, due: None, after: end.clone() }];
-    stage.chunks.send(Chunk { term: 1, registry: Arc::clone(registry), items, end }).await.unwrap();
+    stage.chunks.send(Chunk { registry: Arc::clone(registry), items, end }).await.unwrap();
 }
 
 /// A leader that sends an event to one webhook, and then reads another event of its key that an ordered one wants too, which was

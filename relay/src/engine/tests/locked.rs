@@ -16,7 +16,7 @@ async fn what_is_locked_is_recorded_later_and_nothing_waits_for_it() {
     let result = Ok(Written { n: None, locked: vec![1] });
     stage.recorded.send(Recorded { batch, result }).unwrap();
     stage.lead(1);
-    stage.read(1, 3..=3).await;
+    stage.read(3..=3).await;
     stage.arrival().await.answer.send(200).unwrap();
     let judged = stage.outcomes(2).await;
     let again: Vec<_> = judged.iter().filter(|one| one.ticket.is_none()).collect();

@@ -6,7 +6,7 @@ use super::*;
 async fn what_waits_for_a_slow_webhook_is_put_aside_for_the_cursor_to_pass_it() {
     let mut stage = Stage::new(&[json!({"max_in_flight": 1}), plain()]).await;
     stage.lead(1);
-    stage.read(1, 1..=40).await;
+    stage.read(1..=40).await;
     let slow = stage.registry.matched(event(1), None).hooks[0].1.clone();
     let mut hanging = None;
     for _ in 0..41 {
