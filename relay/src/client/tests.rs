@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
 use webhook_wire::target::Allow;
 
 use super::*;
@@ -29,6 +30,17 @@ fn request(url: &str) -> Signed {
 
 async fn exchange(client: &Client, url: &str) -> Exchange {
     client.exchange(request(url), TERMS).await
+}
+
+/// So many requests under way at once.
+fn several(client: &Client, url: &str, count: usize) -> Vec<JoinHandle<Exchange>> {
+    let one = |_| {
+        let (client, url) = (client.clone(), url.to_owned());
+        // Long: none is to end before it has come in.
+        let terms = Terms { limit: 12 * LIMIT, ..TERMS };
+        tokio::spawn(async move { client.exchange(request(&url), terms).await })
+    };
+    (0..count).map(one).collect()
 }
 
 /// A receiver that treats each connection as told, and the number of connections it has had.
@@ -104,11 +116,7 @@ async fn no_more_connections_wait_than_the_pool_holds() {
     })
     .await;
     let client = client(&["127.0.0.1"]);
-    let one = |_| {
-        let (client, url) = (client.clone(), url.clone());
-        tokio::spawn(async move { exchange(&client, &url).await })
-    };
-    let exchanges: Vec<_> = (0..30).map(one).collect();
+    let exchanges = several(&client, &url, 30);
     arrived.acquire_many(30).await.unwrap().forget();
     open.send_replace(true);
     for exchange in exchanges {

@@ -22,6 +22,8 @@ mod changes;
 mod fence;
 mod locked;
 mod slow;
+mod term;
+mod unrecorded;
 
 /// A request that waits for its answer.
 struct Arrived {
@@ -249,95 +251,6 @@ async fn events_for_nobody_move_the_cursor_too() {
 }
 
 #[tokio::test]
-async fn a_page_that_is_there_before_the_dispatcher_hears_of_its_term_is_not_lost() {
-    let mut stage = Stage::new(&[plain()]).await;
-    let (chunks, taken) = mpsc::channel(1);
-    chunks.try_send(stage.chunk(1..=1)).unwrap();
-    let lead = Lead { n: 0, position: position(0), ahead: 0 };
-    stage.news.send(News::Led { term: 1, lead, chunks: taken }).unwrap();
-    stage.arrival().await.answer.send(200).unwrap();
-    assert_eq!(stage.record().await.cursor.unwrap().position, position(1));
-}
-
-#[tokio::test]
-async fn pages_of_a_term_that_is_over_are_not_taken() {
-    let mut stage = Stage::new(&[plain()]).await;
-    stage.lead(1);
-    let former = stage.chunks.clone();
-    stage.lead(2);
-    former.closed().await;
-    stage.read(2..=2).await;
-    stage.arrival().await.answer.send(200).unwrap();
-    assert_eq!(stage.record().await.term, Some(2));
-}
-
-#[tokio::test]
-async fn a_fenced_leader_sends_nothing_twice_when_it_leads_again() {
-    let mut stage = Stage::new(&[plain()]).await;
-    stage.lead(1);
-    stage.read(1..=2).await;
-    let (one, two) = (stage.arrival().await, stage.arrival().await);
-    one.answer.send(200).unwrap();
-    stage.refuse(StoreError::Fenced).await;
-    stage.orders.wait_for(|orders| orders.over == 1).await.unwrap();
-    stage.lead(2);
-    stage.read(1..=2).await;
-    assert_eq!(words(&stage.outcomes(1).await), [Word::Delivered]);
-    two.answer.send(200).unwrap();
-    let batch = stage.record().await;
-    assert_eq!(words(&batch.judged), [Word::Delivered]);
-    assert_eq!(batch.cursor.unwrap().position, position(2));
-    assert!(stage.arrived.try_recv().is_err(), "a request was sent twice");
-}
-
-#[tokio::test]
-async fn what_met_a_lock_is_recorded_as_it_was_and_the_lead_is_kept() {
-    let mut stage = Stage::new(&[plain(), plain()]).await;
-    stage.lead(1);
-    stage.read(1..=1).await;
-    let (one, two) = (stage.arrival().await, stage.arrival().await);
-    one.answer.send(200).unwrap();
-    stage.refuse(StoreError::Busy("deadlock detected".into())).await;
-    two.answer.send(200).unwrap();
-    stage.delivered(2).await;
-    let batch = stage.record().await;
-    assert_eq!(words(&batch.judged), [Word::Delivered]);
-    assert_eq!(batch.cursor.unwrap().position, position(0), "one of the event's deliveries is not in it");
-    let batch = stage.record().await;
-    assert_eq!((words(&batch.judged), batch.cursor.unwrap().position), (vec![Word::Delivered], position(1)));
-    assert_eq!(stage.orders.borrow().over, 0);
-}
-
-#[tokio::test]
-async fn outcomes_of_leased_deliveries_survive_a_lost_database() {
-    let mut stage = Stage::new(&[plain()]).await;
-    let row = stage.pending(1);
-    let lease = stage.claim(vec![row]).await;
-    stage.arrival().await.answer.send(500).unwrap();
-    stage.refuse(StoreError::Lost("gone".into())).await;
-    let judged = stage.outcomes(1).await;
-    assert_eq!(words(&judged), [Word::Retry]);
-    assert_eq!((judged[0].lease, judged[0].tries, judged[0].ticket), (lease, 3, None));
-}
-
-#[tokio::test]
-async fn nothing_is_sent_while_outcomes_cannot_be_recorded() {
-    let mut stage = Stage::new(&[json!({"max_in_flight": 1})]).await;
-    let rows = vec![stage.pending(1), stage.pending(2), stage.pending(3)];
-    stage.claim(rows).await;
-    stage.arrival().await.answer.send(200).unwrap();
-    let two = stage.arrival().await;
-    stage.refuse(StoreError::Lost("gone".into())).await;
-    let again = stage.batches.recv().await.unwrap();
-    two.answer.send(200).unwrap();
-    stage.delivered(2).await;
-    assert!(stage.arrived.try_recv().is_err(), "the third was sent");
-    assert_eq!(words(&again.judged), [Word::Delivered]);
-    stage.recorded.send(Recorded { batch: Batch::default(), result: Ok(Written::default()) }).unwrap();
-    stage.arrival().await;
-}
-
-#[tokio::test]
 async fn stopping_hands_over_at_once_and_records_what_comes_in_time() {
     let mut stage = Stage::new(&[json!({"max_in_flight": 1})]).await;
     stage.lead(1);
@@ -384,54 +297,6 @@ async fn an_answer_that_comes_before_its_hold_has_left_is_recorded_alone() {
     assert_eq!(words(&batch.judged), [Word::Delivered]);
     assert_eq!((&*batch.judged[0].delivery.id, batch.judged[0].lease), (&*delivery, 0));
     assert_eq!(batch.cursor.unwrap().position, position(2));
-}
-
-#[tokio::test]
-async fn an_outcome_that_could_not_be_recorded_does_not_take_the_place_of_a_hold() {
-    let mut stage = Stage::new(&[plain()]).await;
-    stage.lead(1);
-    let row = stage.pending(1);
-    let lease = stage.claim(vec![row]).await;
-    stage.arrival().await.answer.send(200).unwrap();
-    // No cursor moves with it, so the term goes on when it cannot be recorded.
-    let leased = stage.batches.recv().await.unwrap();
-    assert_eq!((words(&leased.judged), leased.term), (vec![Word::Delivered], None));
-    stage.read(2..=2).await;
-    let fresh = stage.arrival().await;
-    stage.stop.send(true).unwrap();
-    stage.orders.wait_for(|orders| orders.stop).await.unwrap();
-    stage.recorded.send(Recorded { batch: leased, result: Err(StoreError::Lost("gone".into())) }).unwrap();
-    let delivery = fresh.delivery.clone();
-    fresh.answer.send(200).unwrap();
-    stage.delivered(2).await;
-    let batch = stage.record().await;
-    assert_eq!(words(&batch.judged), [Word::Delivered, Word::Delivered]);
-    let fresh = batch.judged.iter().find(|one| *one.delivery.id == *delivery).unwrap();
-    assert!(fresh.ticket.is_some() && fresh.lease == 0);
-    assert!(batch.judged.iter().any(|one| one.lease == lease));
-    assert_eq!(batch.cursor.unwrap().position, position(2));
-}
-
-#[tokio::test]
-async fn who_forgets_what_it_could_not_record_for_long_reads_it_again() {
-    let mut stage = Stage::new(&[plain()]).await;
-    stage.lead(1);
-    let row = stage.pending(1);
-    stage.claim(vec![row]).await;
-    let leased = stage.arrival().await;
-    stage.read(2..=2).await;
-    let fresh = stage.arrival().await;
-    leased.answer.send(200).unwrap();
-    stage.refuse(StoreError::Lost("gone".into())).await;
-    let batch = stage.batches.recv().await.unwrap();
-    assert_eq!((words(&batch.judged), batch.term), (vec![Word::Delivered], None));
-    fresh.answer.send(200).unwrap();
-    stage.delivered(2).await;
-    tokio::time::pause();
-    tokio::time::advance(std::time::Duration::from_secs(61)).await;
-    tokio::time::resume();
-    stage.recorded.send(Recorded { batch, result: Err(StoreError::Lost("gone".into())) }).unwrap();
-    stage.orders.wait_for(|orders| orders.over == 1).await.unwrap();
 }
 
 #[tokio::test]

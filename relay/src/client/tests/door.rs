@@ -1,19 +1,6 @@
 //! How many connections may be new to a host.
 
-use tokio::task::JoinHandle;
-
 use super::*;
-
-/// So many requests under way at once.
-fn at_once(client: &Client, url: &str, count: usize) -> Vec<JoinHandle<Exchange>> {
-    let one = |_| {
-        let (client, url) = (client.clone(), url.to_owned());
-        // Long: none is to end before it has come in.
-        let terms = Terms { limit: 12 * LIMIT, ..TERMS };
-        tokio::spawn(async move { client.exchange(request(&url), terms).await })
-    };
-    (0..count).map(one).collect()
-}
 
 fn origin(url: &str) -> Origin {
     address(&mut request(url).request, None).unwrap()
@@ -45,7 +32,7 @@ async fn many_at_once_come_in_by_and_by() {
     let client = client(&["127.0.0.1"]);
     let door = client.pool.door(&origin(&url));
     let room = door.room();
-    for exchange in at_once(&client, &url, 10 * room) {
+    for exchange in several(&client, &url, 10 * room) {
         exchange.await.unwrap().unwrap();
     }
     assert_eq!(door.room(), room, "nobody is new any more");
@@ -66,7 +53,7 @@ async fn a_host_that_does_not_answer_keeps_nobody_out() {
     .await;
     let client = client(&["127.0.0.1"]);
     let many = 3 * client.pool.door(&origin(&url)).room();
-    let exchanges = at_once(&client, &url, many);
+    let exchanges = several(&client, &url, many);
     arrived.acquire_many(many as u32).await.unwrap().forget();
     assert!(!exchanges.iter().any(JoinHandle::is_finished), "they did not wait for others to give up");
     exchanges.iter().for_each(JoinHandle::abort);
@@ -80,7 +67,7 @@ async fn a_failed_connection_lets_the_next_one_in() {
     let client = client(&["127.0.0.1"]);
     let door = client.pool.door(&origin(&url));
     let room = door.room();
-    for exchange in at_once(&client, &url, 3 * room) {
+    for exchange in several(&client, &url, 3 * room) {
         assert!(matches!(exchange.await.unwrap(), Err(Failure::Connect(_))));
     }
     assert_eq!(door.room(), room);

@@ -104,7 +104,7 @@ async fn read(body: &mut RecvStream) -> Vec<u8> {
 }
 
 /// `count` exchanges at the same time.
-fn at_once(host: &Arc<Secure>, count: usize) -> Vec<tokio::task::JoinHandle<Exchange>> {
+fn at_once(host: &Arc<Secure>, count: usize) -> Vec<JoinHandle<Exchange>> {
     let one = |_| {
         let host = host.clone();
         tokio::spawn(async move { host.exchange().await })
