@@ -33,11 +33,9 @@ async fn exchange(client: &Client, url: &str) -> Exchange {
 }
 
 /// So many requests under way at once.
-fn several(client: &Client, url: &str, count: usize) -> Vec<JoinHandle<Exchange>> {
+fn several(client: &Client, url: &str, count: usize, terms: Terms) -> Vec<JoinHandle<Exchange>> {
     let one = |_| {
         let (client, url) = (client.clone(), url.to_owned());
-        // Long: none is to end before it has come in.
-        let terms = Terms { limit: 12 * LIMIT, ..TERMS };
         tokio::spawn(async move { client.exchange(request(&url), terms).await })
     };
     (0..count).map(one).collect()
@@ -116,7 +114,7 @@ async fn no_more_connections_wait_than_the_pool_holds() {
     })
     .await;
     let client = client(&["127.0.0.1"]);
-    let exchanges = several(&client, &url, 30);
+    let exchanges = several(&client, &url, 30, TERMS);
     arrived.acquire_many(30).await.unwrap().forget();
     open.send_replace(true);
     for exchange in exchanges {

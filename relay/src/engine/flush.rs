@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Engine;
+use super::term::KEPT;
 use crate::errand::Errand;
 use crate::record::{Batch, Recorded};
 use crate::store::{Cursor, StoreError};
@@ -24,8 +25,6 @@ const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 /// Said again this often.
 const TELL: Duration = Duration::from_secs(30);
-/// Outcomes are kept for so long while the database is away.
-const KEPT: Duration = Duration::from_secs(60);
 
 /// The state of recording.
 #[derive(Debug)]

@@ -17,7 +17,7 @@ use crate::record::{Judged, Word};
 use crate::store::Lead;
 
 /// Outcomes are kept in memory for so long.
-const KEPT: Duration = Duration::from_secs(60);
+pub(super) const KEPT: Duration = Duration::from_secs(60);
 /// A request under way for so long does not hold the cursor back …
 const HOLD_AFTER: Duration = Duration::from_secs(5);
 /// … or for so long, when much has been read after it.

@@ -124,10 +124,14 @@ impl Stage {
 
     fn lead(&mut self, term: u64) {
         self.n += 1;
-        let lead = Lead { n: self.n, position: position(0), ahead: 0 };
         let (chunks, taken) = mpsc::channel(1);
         self.chunks = chunks;
-        self.news.send(News::Led { term, lead, chunks: taken }).unwrap();
+        self.begin(term, taken);
+    }
+
+    fn begin(&self, term: u64, chunks: mpsc::Receiver<Chunk>) {
+        let lead = Lead { n: self.n, position: position(0), ahead: 0 };
+        self.news.send(News::Led { term, lead, chunks }).unwrap();
     }
 
     /// Events of these numbers are read, each for all webhooks.

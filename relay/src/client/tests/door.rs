@@ -2,6 +2,9 @@
 
 use super::*;
 
+/// Long: none is to end before it has come in.
+const PATIENT: Terms = Terms { limit: Duration::from_secs(60), ..TERMS };
+
 fn origin(url: &str) -> Origin {
     address(&mut request(url).request, None).unwrap()
 }
@@ -32,7 +35,7 @@ async fn many_at_once_come_in_by_and_by() {
     let client = client(&["127.0.0.1"]);
     let door = client.pool.door(&origin(&url));
     let room = door.room();
-    for exchange in several(&client, &url, 10 * room) {
+    for exchange in several(&client, &url, 10 * room, PATIENT) {
         exchange.await.unwrap().unwrap();
     }
     assert_eq!(door.room(), room, "nobody is new any more");
@@ -53,7 +56,7 @@ async fn a_host_that_does_not_answer_keeps_nobody_out() {
     .await;
     let client = client(&["127.0.0.1"]);
     let many = 3 * client.pool.door(&origin(&url)).room();
-    let exchanges = several(&client, &url, many);
+    let exchanges = several(&client, &url, many, PATIENT);
     arrived.acquire_many(many as u32).await.unwrap().forget();
     assert!(!exchanges.iter().any(JoinHandle::is_finished), "they did not wait for others to give up");
     exchanges.iter().for_each(JoinHandle::abort);
@@ -67,7 +70,7 @@ async fn a_failed_connection_lets_the_next_one_in() {
     let client = client(&["127.0.0.1"]);
     let door = client.pool.door(&origin(&url));
     let room = door.room();
-    for exchange in several(&client, &url, 3 * room) {
+    for exchange in several(&client, &url, 3 * room, PATIENT) {
         assert!(matches!(exchange.await.unwrap(), Err(Failure::Connect(_))));
     }
     assert_eq!(door.room(), room);

@@ -103,15 +103,6 @@ async fn read(body: &mut RecvStream) -> Vec<u8> {
     all
 }
 
-/// `count` exchanges at the same time.
-fn at_once(host: &Arc<Secure>, count: usize) -> Vec<JoinHandle<Exchange>> {
-    let one = |_| {
-        let host = host.clone();
-        tokio::spawn(async move { host.exchange().await })
-    };
-    (0..count).map(one).collect()
-}
-
 /// Waits until so many requests wait at the receiver at the same moment.
 async fn all_at_once(arrived: &Semaphore, count: u32) {
     let all = tokio::time::timeout(LIMIT, arrived.acquire_many(count)).await;
@@ -133,7 +124,7 @@ async fn one_connection_carries_many_requests_at_a_time() {
     })
     .await;
     let host = Arc::new(host);
-    let exchanges = at_once(&host, 50);
+    let exchanges = several(&host.client, &host.url, 50, TERMS);
     all_at_once(&arrived, 50).await;
     assert_eq!(host.connections(), 1);
     open.send_replace(true);
@@ -164,7 +155,7 @@ async fn no_more_at_a_time_than_the_receiver_allows() {
     })
     .await;
     let host = Arc::new(host);
-    let exchanges = at_once(&host, 6);
+    let exchanges = several(&host.client, &host.url, 6, TERMS);
     all_at_once(&arrived, 6).await;
     let mut seats = [0; 3];
     while let Ok(number) = told.try_recv() {
@@ -327,7 +318,7 @@ async fn without_http_2_each_request_has_a_connection_of_its_own() {
     })
     .await;
     let host = Arc::new(host);
-    let exchanges = at_once(&host, 10);
+    let exchanges = several(&host.client, &host.url, 10, TERMS);
     all_at_once(&arrived, 10).await;
     assert_eq!(host.connections(), 10);
     open.send_replace(true);

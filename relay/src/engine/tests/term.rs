@@ -7,8 +7,7 @@ async fn a_page_that_is_there_before_the_dispatcher_hears_of_its_term_is_not_los
     let mut stage = Stage::new(&[plain()]).await;
     let (chunks, taken) = mpsc::channel(1);
     chunks.try_send(stage.chunk(1..=1)).unwrap();
-    let lead = Lead { n: 0, position: position(0), ahead: 0 };
-    stage.news.send(News::Led { term: 1, lead, chunks: taken }).unwrap();
+    stage.begin(1, taken);
     stage.arrival().await.answer.send(200).unwrap();
     assert_eq!(stage.record().await.cursor.unwrap().position, position(1));
 }
